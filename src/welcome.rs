@@ -64,7 +64,7 @@ fn words(greeting: &Greeting, own: &[IpAddr]) -> String {
         line("Miners", &format!("stratum+tcp://ADDRESS:{port}"));
         line(
             "",
-            "ADDRESS: this computer's address in your network, such as 192.168.1.10.",
+            "ADDRESS: this computer's address on your network, such as 192.168.1.10.",
         );
         line("", "Your router lists it.");
     }
@@ -126,7 +126,7 @@ mod tests {
         let text = words(&greeting("0.0.0.0", true, true), &[]);
         assert!(text.contains("http://127.0.0.1:8855\n"), "{text}");
         assert!(text.contains("stratum+tcp://ADDRESS:3351\n"), "{text}");
-        assert!(text.contains("address in your network"), "{text}");
+        assert!(text.contains("address on your network"), "{text}");
         // The owner has set it.
         let text = words(&greeting("127.0.0.1", true, true), &[]);
         assert!(text.contains("stratum+tcp://127.0.0.1:3351\n"), "{text}");

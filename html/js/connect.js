@@ -33,7 +33,7 @@ function fields({ port, addresses, miners, fallback_note: fallbackNote }) {
 	let [host] = hosts;
 	let [miner] = miners;
 	// A container knows only its own address, usually one of these.
-	const check = notice("warning", "Check the address", "Your miners need this computer's address in your network, such as 192.168.1.10.");
+	const check = notice("warning", "Check the address", "Your miners need this computer's address on your network, such as 192.168.1.10.");
 	const show = () => {
 		const pool = miner.fields.length === 4 ? [host, String(port)] : [`stratum+tcp://${host}:${port}`];
 		const fallback = miner.fallback && h("div", { class: "copy-field" }, h("span", { class: "copy-label" }, miner.fallback), h("span", {}, fallbackNote));

@@ -116,7 +116,7 @@ impl fmt::Display for BackupFault {
         match self {
             Self::NoText => write!(
                 f,
-                "is not a text on one line of at most {} characters",
+                "is not one line of text with at most {} characters",
                 Backups::LONGEST
             ),
             Self::Host(allowed) => write!(f, "does not have {allowed}"),
@@ -234,7 +234,7 @@ mod tests {
                 json!(["a.com:1", "pool.com"]),
                 "number 2, \"pool.com\", has no port",
             ),
-            (json!([7]), "number 1, 7, is not a text"),
+            (json!([7]), "number 1, 7, is not one line of text"),
             (
                 json!(["a b:3333"]),
                 "does not have a host name or an IP address",

@@ -460,7 +460,7 @@ mod tests {
             (
                 json!([good(1), 7]),
                 1,
-                "number 2: found 7, which is not a text",
+                "number 2: found 7, which is not one line of text",
             ),
             (
                 json!([good(1), {"host": "a"}]),

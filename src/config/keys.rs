@@ -147,7 +147,7 @@ section! {
             "Maximum number of miners connected from one IP address; 0: no limit.";
         AT_ONCE AUTHORIZE "authorize_seconds": Seconds = Seconds { default: 30, min: 1.0, max: 600 },
             |c| seconds(c.listen.authorize),
-            "Seconds that a new connection has to authorize a worker before it is closed.";
+            "Seconds within which a new connection must authorize a worker; otherwise DPMP closes it.";
         AT_ONCE SUBMITS_PER_SECOND "submits_per_second": Whole = Whole { default: 100, ..COUNT },
             |c| c.listen.submits_per_second.to_string(),
             "Maximum number of shares per second on one connection; 0: no limit.";
@@ -162,8 +162,8 @@ section! {
         AT_ONCE EXTRANONCE2_SIZE "extranonce2_size": Extranonce2Size = Extranonce2Size,
             |c| c.listen.extranonce2_size.map_or("auto".to_owned(), |size| size.to_string()),
             "Size of the miners' extranonce2, in bytes. \"auto\" picks what each miner's software needs. A size that \
-             leaves no room for an extranonce1 is only used if the pools give each connection a different one. \
-             Changes apply to new connections.";
+             leaves no room for an extranonce1 is only used if each pool gives every connection a different \
+             extranonce1. Changes apply to new connections.";
         AT_ONCE PROXY_PROTOCOL_FROM "proxy_protocol_from": Networks = Networks { most: 100 },
             |c| format!("{:?}", c.listen.proxy_protocol_from),
             "Addresses of load balancers. A connection from one of them must begin with a PROXY header (version 1 or \
@@ -171,14 +171,14 @@ section! {
         AT_ONCE DRAIN "drain_seconds": Seconds = Seconds { default: 0, min: 0.0, max: 3600 },
             |c| seconds(c.listen.drain),
             "When DPMP stops, it disconnects miners gradually over this many seconds, so they don't all reconnect \
-             elsewhere together; 0: all immediately.";
+             elsewhere at the same time; 0: all immediately.";
         AFTER_RESTART TLS_PORT "tls_port": Port = Port(3352), |c| c.listen.tls_port.to_string(),
             "TCP port for encrypted connections from miners (TLS 1.2 or 1.3). It is only open if there is a \
              certificate.";
         AFTER_RESTART TLS_CERTIFICATE "tls_certificate": Text = FILE,
             |c| c.listen.tls_certificate.display().to_string(),
             "File with the certificate for `tls_port` and any intermediate certificates (PEM), relative to the folder \
-             of this file. DPMP reads it again when it changes.";
+             of `config.json`. DPMP reads it again when it changes.";
         AFTER_RESTART TLS_KEY "tls_key": Text = FILE, |c| c.listen.tls_key.display().to_string(),
             "File with the certificate's private key (PEM). Leave empty if the key is in the certificate's file.";
     }
@@ -217,7 +217,7 @@ section! {
              may do. The web pages set it.";
         AT_ONCE PUBLIC_URL "public_url": Text = Text { default: "", choices: &[], longest: 1024 },
             |c| c.gui.public_url.clone(),
-            "Address at which your phone reaches these pages, for links in messages. Leave empty for no links.";
+            "Address at which your phone reaches the web pages, for links in messages. Leave empty for no links.";
     }
 }
 
@@ -291,7 +291,7 @@ pool_keys! {
         "Whether DPMP accepts any certificate. If so, anyone between DPMP and the pool can pretend to be the pool.";
     backups "backups": Backups = [Backups], |pool| backups(&pool.backups),
         "Other addresses. DPMP tries them in order while the first address cannot be used or rejects most shares, and \
-         returns to it once it has worked for a while.";
+         returns to the first once that has worked for a while.";
     wallet "wallet": Wallet = [Wallet { default: "YOUR_BTC_WALLET_ADDRESS", longest: Wallet::LONGEST }],
         |pool| pool.wallet.clone(),
         "The payout address or account to which the pool credits the work. The default means that the pool is not set \
@@ -306,8 +306,8 @@ pool_keys! {
         "The password that DPMP sends to the pool. If empty, DPMP sends each miner's own.";
     stall "stall_seconds": Seconds = [Seconds { default: 120, min: 5.0, max: 3600 }], |pool| seconds(pool.stall),
         "Seconds of silence after which a connection to the pool counts as dead. If a share is waiting for an answer, \
-         DPMP first waits until its `answer_seconds` (at most `stall_seconds`) are over. While no share is waiting, \
-         the limit is three times as long.";
+         DPMP first waits until its `answer_seconds` (at most `stall_seconds`) have passed. While no share is \
+         waiting, the limit is three times as long.";
     answer "answer_seconds": Seconds = [Seconds { default: 30, min: 1.0, max: 600 }], |pool| seconds(pool.answer),
         "Seconds that the pool has to answer a share. After three unanswered shares in a row, the pool counts as \
          down.";
@@ -423,8 +423,8 @@ section! {
             "Time zone of the timetable; if empty, the system's.";
         AT_ONCE ENTRIES "entries": Table<Vec<TimetableEntry>> = tables::TIMETABLE,
             |c| tables::timetable_shown(&c.timetable.entries),
-            "What to do at which time of the week: `days`, `from`, `to` and `work`. The first entry that covers the \
-             current time applies.";
+            "What to do at certain times of the week: entries with `days`, `from`, `to` and `work`. The first entry \
+             that covers the current time applies.";
     }
 }
 
@@ -474,8 +474,8 @@ section! {
             "Minutes after which a worker that has left counts as missing; 0: never.";
         AT_ONCE TARGETS "targets": Table<BTreeMap<String, Target>> = tables::targets::TARGETS,
             |c| tables::targets::compared(&c.notify.targets),
-            "Where DPMP sends messages about problems, by name: `kind`, `url`, `token` and so on. It sends nothing \
-             unless you add a target.";
+            "Where DPMP sends messages about problems: targets by name, each with `kind`, `url`, `token` and so on. \
+             It sends nothing unless you add a target.";
     }
 }
 
@@ -492,7 +492,8 @@ section! {
             "Lowest level that is also written to standard output; \"off\" for log files only.";
         AFTER_RESTART DIRECTORY "directory": Text = Text { default: "logs", longest: 4096, ..FILE },
             |c| c.logging.directory.as_ref().map_or(String::new(), |path| path.display().to_string()),
-            "Folder of the log files, absolute or relative to the folder of this file. Leave empty for no log files.";
+            "Folder of the log files, absolute, or relative to the folder of `config.json`. Leave empty for no log \
+             files.";
         AFTER_RESTART MAX_FILE "max_file_mb": Whole = Whole { default: 50, min: 1, max: 10_000 },
             |c| c.logging.max_file_mb.to_string(),
             "Size at which DPMP starts a new log file, in MB (1,000,000 bytes).";

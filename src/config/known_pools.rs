@@ -78,7 +78,7 @@ pub const KNOWN: [KnownPool; 15] = [
         name: "Braiins Solo",
         host: "solo.stratum.braiins.com",
         fee_percent: Some(0.5),
-        note: "Solo. The lowest difficulty is 512, so tiny miners seldom show a share.",
+        note: "Solo. The lowest difficulty is 512, so tiny miners seldom find a share.",
         source: "https://academy.braiins.com/en/braiins-pool/solo-mining/",
         ..SOLO
     },

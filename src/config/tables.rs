@@ -226,8 +226,8 @@ fn groups(reading: &mut Reading<'_>) -> Vec<Group> {
         let mut entry = reading.entry(number, place.to_owned(), value, &["name", "match", "work"]);
         let name = entry.need("name", |value| {
             let name = display_name(value).ok().filter(|name| !name.is_empty());
-            let name = name
-                .ok_or_else(|| format!("a text on one line of 1 to {LONGEST_NAME} characters"))?;
+            let name =
+                name.ok_or_else(|| format!("one line of text, 1 to {LONGEST_NAME} characters"))?;
             match names.iter().find(|(taken, _)| *taken == name) {
                 Some((_, first)) => Err(format!("another name than that of entry {first}")),
                 None => Ok(name),
@@ -321,7 +321,7 @@ fn worker_name(name: &str) -> Result<(), String> {
 fn display_name(value: &Value) -> Result<String, String> {
     let name = value.as_str().and_then(|name| one_line(name, LONGEST_NAME));
     name.map(|name| name.trim().to_owned())
-        .ok_or_else(|| format!("a text on one line of at most {LONGEST_NAME} characters"))
+        .ok_or_else(|| format!("one line of text, at most {LONGEST_NAME} characters"))
 }
 
 fn work(value: &Value) -> Result<Work, String> {

@@ -324,7 +324,7 @@ fn all_faults_are_reported_together() {
              Stratum v2 is not supported",
             "pools.A.tls_fingerprint: found \"ab\"; allowed: empty, or a SHA-256 fingerprint: 64 hex digits, with or \
              without colons",
-            "pools.B.password: found something else (not shown); allowed: a text on one line of at most 256 characters",
+            "pools.B.password: found something else (not shown); allowed: one line of text, at most 256 characters",
             "pools.B.stall_seconds: found 1; allowed: a number from 5 to 3600",
             "scheduler.poolA_weight: found 0; allowed: a weight above 0 here or in scheduler.poolB_weight",
             "scheduler.clean_on_switch: found \"yes\"; allowed: true or false",

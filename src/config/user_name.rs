@@ -121,7 +121,7 @@ impl Kind for UserNameForm {
 
     fn allowed(&self) -> String {
         format!(
-            "a text of 1 to {LONGEST} characters without spaces, in which DPMP replaces {{wallet}}, {{worker}} and {{user}}"
+            "1 to {LONGEST} characters without spaces; DPMP replaces {{wallet}}, {{worker}} and {{user}}"
         )
     }
 

@@ -207,11 +207,14 @@ pub(super) enum Life {
     /// It will be disconnected once its shares are answered, at `deadline` at the latest.
     Leaving {
         until: Instant,
-        /// The answer to shares that are still waiting then.
+        /// What its shares are told if no pool hears of them any more.
         reason: RejectReason,
     },
     /// Its connection is closed; only the final event is missing.
-    Gone,
+    Gone {
+        /// How many of its shares were still waiting.
+        unanswered: usize,
+    },
 }
 
 /// Why a miner gets no answer, and until when.
@@ -315,9 +318,13 @@ impl Miner {
         }
     }
 
+    fn is_gone(&self) -> bool {
+        matches!(self.life, Life::Gone { .. })
+    }
+
     /// Handles a message from the miner.
     pub fn on_message(&mut self, message: FromMiner, cx: &mut Context<'_>) {
-        if self.life == Life::Gone {
+        if self.is_gone() {
             return;
         }
         match message {
@@ -510,7 +517,7 @@ impl Miner {
         }
     }
 
-    /// Whether it has been silent for longer than luck explains, although it had work.
+    /// Whether it has been silent for longer than luck can explain, although it had work.
     pub fn hangs(&self, now: Instant) -> bool {
         self.stats.rhythm.hangs(now)
     }
@@ -551,7 +558,7 @@ impl Miner {
 
     /// Handles a line that is not a message.
     pub fn on_malformed(&mut self, error: &DecodeError, cx: &mut Context<'_>) {
-        if self.life == Life::Gone {
+        if self.is_gone() {
             return;
         }
         let problem = error.to_string();
@@ -576,10 +583,14 @@ impl Miner {
 
     /// The connection has ended: releases everything.
     pub fn on_closed(&mut self, reason: &CloseReason, cx: &mut Context<'_>) {
-        self.life = Life::Gone;
+        let earlier = match self.life {
+            Life::Gone { unanswered } => unanswered,
+            Life::Here | Life::Leaving { .. } => 0,
+        };
         self.account(cx.now.at, &cx.rules, cx.totals);
         self.schedule.set_turn(None, cx.now.at);
-        let unanswered = self.leave_pools(cx);
+        let unanswered = earlier + self.leave_pools(cx);
+        self.life = Life::Gone { unanswered };
         if !self.is_announced {
             return;
         }
@@ -646,7 +657,7 @@ impl Miner {
                 self.follow_shares(cx);
             }
             Life::Leaving { until, reason } => self.leave(until, reason, cx),
-            Life::Gone => (),
+            Life::Gone { .. } => (),
         }
         self.stats.rhythm.works_at(self.works_at(), cx.now.at);
     }
@@ -654,7 +665,7 @@ impl Miner {
     /// The miner's next deadline.
     pub fn next_deadline(&self, config: &Config, rules: &Rules) -> Option<Instant> {
         match self.life {
-            Life::Gone => None,
+            Life::Gone { .. } => None,
             Life::Leaving { until, .. } => Some(until),
             Life::Here if self.hold.is_some() => self.hold.map(Hold::until),
             Life::Here => [
@@ -707,10 +718,14 @@ impl Miner {
         if self.waiting_shares(cx) > 0 && cx.now.at < deadline {
             return;
         }
-        self.give_shares_up(reason, cx);
+        if reason == RejectReason::Stopping {
+            // Nobody will be there to hear the answers.
+            self.give_shares_up(reason, cx);
+        }
         self.refuse_postponed_shares(cx);
-        self.life = Life::Gone;
-        self.leave_pools(cx);
+        // The pools may still accept the others: the miner is not told, but they count.
+        let unanswered = self.leave_pools(cx);
+        self.life = Life::Gone { unanswered };
         cx.out.push(Action::Close {
             link: LinkId::Miner(self.id),
         });

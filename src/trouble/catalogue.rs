@@ -30,15 +30,15 @@ catalogue! {
         "Complete the pool's settings, or set its weight to 0.";
     "pool_setting" Error AtOnce []
         "when DPMP starts with a pool whose settings are wrong.", "when a correct configuration is saved.",
-        "DPMP does not use this pool because a setting is wrong, and serves no miner until it can.",
+        "DPMP does not use this pool because a setting is wrong, and serves no miner until you correct it.",
         "Correct the setting on the Config page.";
     "payout_changed" Warning AtOnce []
-        "when a pool's payout address, address or encryption changes.", "when you dismiss it.",
+        "when a pool's payout address, address or encryption changes.", "when you dismiss the notice.",
         "Your earnings may go elsewhere.",
         "If it wasn't you, correct the setting and set a password.";
     "coinbase_pays_other" Error AtOnce []
-        "when a pool's jobs pay your address less than expected, on two blocks in a row. `payout` sets what is expected.",
-        "when they pay enough again, or when you dismiss it.",
+        "when a pool's jobs pay your address less than expected, on two of the last three blocks. `payout` sets what is expected.",
+        "when they pay enough on two blocks in a row, or when you dismiss the notice.",
         "A block found now would pay someone else.",
         "Check the payout address. If it is right, contact the pool or choose another one.";
     "wrong_wallet" Error AtOnce ["nothing_mined"]
@@ -63,16 +63,16 @@ catalogue! {
         "The pool doesn't pay for rejected shares.",
         "If it continues, see the pool's own page, or set up a backup.";
     "pool_rejects_all" Error Later ["nothing_mined", "pool_rejecting"]
-        "when a pool has rejected all shares of the last 10 minutes, and at least 5.", "when it accepts a share.",
+        "when a pool has rejected all shares from the last 10 minutes, and there were at least 5.", "when it accepts a share.",
         "The pool works, but you earn nothing there.",
         "See the reasons next to the pool on Home.";
     "pool_behind" Error Later ["nothing_mined"]
-        "when the other pool has been on a newer block for 90 seconds.", "with its first job on a new block.",
+        "when the other pool has been on a newer block for 90 seconds.", "with this pool's first job on a new block.",
         "Work on an old block earns nothing.",
         "If it continues, see the pool's own page.";
     "pool_without_news" Error Later ["nothing_mined"]
-        "when a pool sends no new job for `job_seconds`, and for ten times its longest usual interval.", "with its next new job.",
-        "Its jobs are probably for an old block.",
+        "when a pool sends no new job for `job_seconds`, and for ten times its longest usual interval.", "with the pool's next new job.",
+        "The pool's jobs are probably for an old block.",
         "If it continues, see the pool's own page.";
     "wrong_chain" Error Later ["nothing_mined"]
         "when a pool's jobs have a SegWit commitment although its coin has no SegWit, or build on a block with too little work.",
@@ -80,11 +80,11 @@ catalogue! {
         "The pool's jobs are not for the coin that you set.",
         "Check the pool's address and coin on the Config page.";
     "pools_forked" Error Later ["nothing_mined"]
-        "when two pools of the same coin build on different blocks at three heights in a row.", "when they build on the same block again.",
+        "when two pools that mine the same coin build on different blocks at three heights in a row.", "when they build on the same block again.",
         "The pools are on different chains, and only one of them can be the right one.",
         "Look up their blocks in a block explorer, and check each pool's coin on the Config page.";
     "targets_differ" Error Later ["nothing_mined"]
-        "when both pools build on the same block with different network difficulties.", "when they use the same one.",
+        "when both pools build on the same block with different network difficulties.", "when they use the same difficulty.",
         "One of the pools cannot find a valid block.",
         "Look up the difficulty in a block explorer, and contact the pool that differs.";
     "one_chain" Warning Later ["nothing_mined"]
@@ -97,7 +97,7 @@ catalogue! {
         "Check the pool's coin on the Config page. If it is right, contact the pool.";
     "no_new_block" Warning Later ["nothing_mined", "pool_down", "pool_no_job", "pool_behind", "pool_without_news", "pool_old_block", "wrong_chain"]
         "when a pool's jobs have built on the same block for 3 hours.", "with the next block.",
-        "Such a long time without a block is rare with the coins that DPMP knows.",
+        "Such a long time without a block is rare for the coins that DPMP knows.",
         "Look for newer blocks in a block explorer. If there are any, the pool's node may be stuck.";
     "pool_clock" Warning Later ["nothing_mined"]
         "when the time in a pool's jobs has been off by more than 10 minutes for 10 minutes.", "when the time is correct again.",
@@ -117,10 +117,10 @@ catalogue! {
         "Use two pools that both allow it.";
     "version_form" Warning Later ["nothing_mined"]
         "when a pool rejects both ways of writing a share's version bits.", "an hour after the last blocked share.",
-        "DPMP blocks shares with such version bits, because the pool would reject them.",
+        "DPMP blocks shares whose version bits the pool would reject.",
         "The Miners page shows which miners are affected.";
     "cannot_share" Warning Never ["nothing_mined"]
-        "when `connections` is `shared`, but a pool's extranonce2 has less than 3 bytes.",
+        "when `connections` is `shared`, but a pool's extranonce2 has fewer than 3 bytes.",
         "when all pools have 3 bytes or more, or when `connections` is `own`.",
         "Each miner uses its own connection.",
         "Use pools with 3 bytes or more.";
@@ -129,7 +129,7 @@ catalogue! {
         "Shared connections need less memory and reconnect faster.",
         "Set `connections` of the pool to `shared`, unless you need each worker on the pool's page.";
     "unpaid_work" Error Later ["nothing_mined", "no_miner"]
-        "when `downstream_diff` asks miners for a higher difficulty than the pool.", "when the setting or the pool's difficulty changes.",
+        "when `downstream_diff` asks miners for a higher difficulty than the pool does.", "when the setting or the pool's difficulty changes.",
         "The pool doesn't pay for part of the work.",
         "Clear the minimum difficulty on the Config page.";
     "any_certificate" Warning Never []
@@ -137,39 +137,39 @@ catalogue! {
         "The pool's certificate is not checked.",
         "Clear the setting, or enter the certificate's fingerprint.";
     "reject_spike" Warning Later ["nothing_mined", "no_miner", "pool_rejecting", "pool_rejects_all"]
-        "when a pool rejects 20 shares or more, and more than 5%, within 10 minutes.", "when it is below these limits again.",
+        "when a pool rejects 20 shares or more, and more than 5%, within 10 minutes.", "when rejected shares are below these limits again.",
         "The pool doesn't pay for rejected shares.",
         "See the reasons next to the pool on Home.";
     "pool_old_block" Warning Never ["nothing_mined", "no_miner", "pool_behind"]
-        "when the other pool moved on from this pool's block 30 seconds ago, or has been at a greater height for 90 seconds.", "with its first job on a new block.",
+        "when the other pool moved on from this pool's block 30 seconds ago, or has been at a greater height for 90 seconds.", "with this pool's first job on a new block.",
         "The pool's node may be stuck.",
         "If it continues, see the pool's own page.";
     "shares_lost" Warning Later ["nothing_mined", "no_miner", "pool_down", "pool_mute"]
-        "when a pool did not answer 3 shares or more, and more than 2%, within 10 minutes.", "when it is below these limits again.",
+        "when a pool leaves 3 shares or more, and more than 2%, unanswered within 10 minutes.", "when unanswered shares are below these limits again.",
         "The pool may not pay for these shares.",
         "See `pool_lost` in the log for the reasons.";
     "block_found" Good AtOnce []
-        "when a share solves a block.", "when you dismiss it.",
+        "when a share solves a block.", "when you dismiss the notice.",
         "A miner found a block.",
         "Check on the pool's page whether the network accepted it.";
     "block_rejected" Warning AtOnce []
-        "when a pool rejects a block.", "when you dismiss it.",
+        "when a pool rejects a block.", "when you dismiss the notice.",
         "The block may not count.",
         "Check the pool's page. If the block doesn't count, send its file from Records to the pool's support.";
     "block_undelivered" Warning AtOnce []
-        "when a block cannot be sent to its pool.", "when you dismiss it.",
+        "when a block cannot be sent to its pool.", "when you dismiss the notice.",
         "DPMP sends the block if the pool returns within an hour.",
         "Keep the file from Records.";
     "refuse_spike" Warning Later ["nothing_mined", "no_miner"]
-        "when DPMP blocks 20 shares or more, and more than 5%, within 10 minutes.", "when it is below these limits again.",
+        "when DPMP blocks 20 shares or more, and more than 5%, within 10 minutes.", "when blocked shares are below these limits again.",
         "The pool would have rejected these shares.",
         "The Miners page shows which miner sends them.";
     "miners_per_address" Warning Never []
-        "when more miners than `listen.max_miners_per_address` connect from one address.", "10 minutes after the last one.",
+        "when more miners than `listen.max_miners_per_address` connect from one address.", "10 minutes after DPMP last turned a miner away.",
         "DPMP turns away the miners above the limit.",
         "If they are your miners, raise the limit.";
     "max_miners" Warning Later []
-        "when more miners than `listen.max_miners` connect.", "10 minutes after the last one.",
+        "when more miners than `listen.max_miners` connect.", "10 minutes after DPMP last turned a miner away.",
         "DPMP turns away the miners above the limit.",
         "If they are your miners, raise the limit.";
     "no_miner" Warning Later ["nothing_mined"]
@@ -177,39 +177,39 @@ catalogue! {
         "Nothing is being mined.",
         "Check that your miners are on and have DPMP's address as their pool.";
     "miner_missing" Warning AtOnce ["nothing_mined", "no_miner", "miners_per_address", "max_miners"]
-        "when a worker that was connected for an hour has been gone for `notify.miner_missing_minutes`, or has had fewer connections for as long.", "when it is back, after seven days, or when you dismiss it.",
+        "when a worker that was connected for an hour has been gone for `notify.miner_missing_minutes`, or has had fewer connections for that long.", "when it is back, after seven days, or when you dismiss the notice.",
         "One of your miners has left.",
         "Check its power and network.";
     "miner_hangs" Warning Later ["nothing_mined"]
-        "when a miner has work but sends no share for longer than luck explains.", "when it sends a share.",
+        "when a miner has work but sends no share for longer than luck can explain.", "when it sends a share.",
         "The miner is connected, but it doesn't mine.",
         "Restart the miner.";
     "miner_slow" Warning Never ["nothing_mined"]
-        "when a worker's hashrate over an hour is less than half of its usual one.", "when it is higher over an hour, or when you dismiss it.",
+        "when a worker's hashrate over an hour is less than half of its usual hashrate.", "when it has been at least half of the usual hashrate over an hour, or when you dismiss the notice.",
         "The miner earns less than usual.",
         "Check temperature, fans and settings on the miner's own page.";
     "no_password" Warning Never []
-        "when the pages have no password.", "when you set one, or when you dismiss it.",
+        "when the pages have no password.", "when you set one, or when you dismiss the notice.",
         "Anyone on your network can redirect your earnings.",
         "Set a password on the Config page.";
     "wrong_passwords" Warning AtOnce []
-        "after 20 wrong passwords within an hour.", "an hour later.",
+        "after 20 wrong passwords within an hour.", "when there have been fewer in the last hour.",
         "Someone may be trying to guess your password.",
         "Find the device with the address in the notice.";
     "state_trouble" Warning Later []
-        "when the totals or charts cannot be read or saved.", "when you dismiss it.",
-        "Mining continues, but the totals may be lost in a restart.",
+        "when the totals or charts cannot be read or saved.", "when you dismiss the notice.",
+        "Mining continues, but the totals may be lost when DPMP restarts.",
         "Check whether the disk is full or broken.";
     "log_trouble" Info Never []
-        "when log lines are lost.", "when you dismiss it.",
+        "when log lines are lost.", "when you dismiss the notice.",
         "The disk cannot keep up with the log.",
         "Set `logging.level` to `warn`.";
     "log_files" Warning Later []
-        "when log files cannot be written.", "when you dismiss it.",
+        "when log files cannot be written.", "when you dismiss the notice.",
         "Mining continues without a log.",
         "Check whether the disk is full.";
     "accept_trouble" Error Later []
-        "when a limit of the system prevents a miner's connection.", "when you dismiss it.",
+        "when a system limit prevents a miner's connection.", "when you dismiss the notice.",
         "Miners could not connect.",
         "Raise the system limit named in the notice.";
     "no_own_connection" Error Later []
@@ -225,7 +225,7 @@ catalogue! {
         "DPMP runs without that setting.",
         "Correct the setting on the Config page.";
     "redirect" Warning Later []
-        "when a pool tries to send your miners to another server.", "when you dismiss it.",
+        "when a pool tries to send your miners to another server.", "when you dismiss the notice.",
         "DPMP ignored the request, because such requests can be used to steal hashrate.",
         "If it continues, contact the pool or choose another one.";
 }

@@ -127,10 +127,11 @@ fn is_wrong(world: &mut World, slot: PoolSlot) -> bool {
 fn one_key_may_be_paid_in_two_coins() {
     let pays = [thousandths(980), thousandths(990)];
     let mut world = started(&one_key(PayoutRule::Auto), pays, Memory::default());
-    for (slot, share, coin) in [(A, 0.98, Coin::Btc), (B, 0.99, Coin::Bch)] {
+    for (slot, share, other, coin) in [(A, 0.98, 0.02, Coin::Btc), (B, 0.99, 0.01, Coin::Bch)] {
         let expected = Payment {
             kind: PayoutKind::Mine,
             share,
+            other,
             coin: Some(coin),
         };
         assert_eq!(payment(&mut world, slot), expected);
@@ -165,6 +166,8 @@ fn a_pool_that_pays_less_is_wrong_from_the_second_block_on() {
         assert!(is_wrong(&mut world, A));
         assert!(!is_wrong(&mut world, B));
         pay(&mut world, A, thousandths(980));
+        blocks(&mut world, A, 1);
+        assert!(is_wrong(&mut world, A));
         blocks(&mut world, A, 1);
         assert!(!is_wrong(&mut world, A), "over");
     }

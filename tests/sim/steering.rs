@@ -245,6 +245,24 @@ fn a_pause_stops_all_messages_and_ends_immediately() {
     }
 }
 
+/// The pool takes longer to answer than a miner that is to pause is kept waiting.
+#[test]
+fn shares_under_way_when_a_pause_begins_count() {
+    let slow = PoolOptions {
+        answer_latency: seconds(3),
+        ..pool(1)
+    };
+    let mut world = world_at(config([100.0, 0.0], 10.0), [slow, pool(2)], &["one"]);
+    world.run(minutes(2), |_| ());
+    change(&mut world, &["one"], Work::Pause, Some(minutes(10)));
+    world.run(seconds(30), |_| ());
+    let accepted = world.sites[A].model.ledger().accepted();
+    let seen = &snapshot(&mut world).pools[A].totals.shares;
+    assert!(accepted > 30, "{accepted}");
+    assert_eq!((seen.accepted, seen.lost), (accepted, 0));
+    assert_eq!(world.rigs[0].model.ledger().rejected(), 0);
+}
+
 #[test]
 fn a_temporary_change_lifts_a_pause_of_the_timetable() {
     let mut config = config([50.0, 50.0], 10.0);

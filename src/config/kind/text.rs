@@ -26,7 +26,7 @@ impl Kind for Text {
     }
 
     fn allowed(&self) -> String {
-        format!("a text on one line of at most {} characters", self.longest)
+        format!("one line of text, at most {} characters", self.longest)
     }
 
     fn default(&self) -> String {
@@ -66,7 +66,7 @@ impl Kind for Secret {
     }
 
     fn allowed(&self) -> String {
-        format!("a text on one line of at most {} characters", self.longest)
+        format!("one line of text, at most {} characters", self.longest)
     }
 
     fn default(&self) -> Option<String> {
@@ -150,7 +150,7 @@ impl Kind for Names {
 
     fn allowed(&self) -> String {
         format!(
-            "a list of at most {} texts of 1 to {} characters",
+            "a list of at most {} strings of 1 to {} characters",
             self.most, self.longest
         )
     }

@@ -127,7 +127,7 @@ fn text(value: &Value) -> Result<String, String> {
     text.as_deref()
         .and_then(|text| one_line(text, LONGEST))
         .map(|text| text.trim().to_owned())
-        .ok_or_else(|| format!("a text on one line of at most {LONGEST} characters"))
+        .ok_or_else(|| format!("one line of text, at most {LONGEST} characters"))
 }
 
 fn needed(value: &Value) -> Result<String, String> {
@@ -169,7 +169,7 @@ fn body(value: &Value) -> Result<String, String> {
         .as_str()
         .filter(|text| text.chars().count() <= LONGEST_BODY);
     text.map(str::to_owned)
-        .ok_or_else(|| format!("a text of at most {LONGEST_BODY} characters"))
+        .ok_or_else(|| format!("text of at most {LONGEST_BODY} characters"))
 }
 
 fn level(value: &Value) -> Result<Level, String> {

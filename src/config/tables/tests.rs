@@ -63,11 +63,11 @@ fn wrong_worker_settings_are_refused_with_their_location() {
         ),
         (
             json!({"name": "x".repeat(65)}),
-            "allowed: a text on one line of at most 64 characters",
+            "allowed: one line of text, at most 64 characters",
         ),
         (
             json!({"name": "two\nlines"}),
-            "t.rig.name: found \"two\\nlines\"; allowed: a text on one line",
+            "t.rig.name: found \"two\\nlines\"; allowed: one line of text",
         ),
         (
             json!({"work": "a"}),
@@ -140,11 +140,11 @@ fn wrong_groups_are_refused_with_their_location() {
     for (group, expected) in [
         (
             json!({"match": ["a"]}),
-            "t.0.name: found nothing; allowed: a text on one line of 1 to 64 characters",
+            "t.0.name: found nothing; allowed: one line of text, 1 to 64 characters",
         ),
         (
             json!({"name": " ", "match": ["a"]}),
-            "t.0.name: found \" \"; allowed: a text on one line of 1 to 64",
+            "t.0.name: found \" \"; allowed: one line of text, 1 to 64",
         ),
         (
             json!({"name": "G"}),

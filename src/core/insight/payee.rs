@@ -74,6 +74,8 @@ pub struct Payment {
     pub kind: PayoutKind,
     /// The owner's part of the spendable reward, from 0 to 1.
     pub share: f64,
+    /// The largest part of one output to another address, from 0 to 1.
+    pub other: f64,
     /// The address's coin, if that is certain.
     pub coin: Option<Coin>,
 }
@@ -119,6 +121,7 @@ impl Payee {
         Self::Known(Payment {
             kind,
             share: part(mine, all),
+            other: part(most, all),
             coin: address.only_coin().or(meant),
         })
     }

@@ -1,12 +1,15 @@
 //! Whether a pool's jobs pay the owner what they should, by the setting `payout` or compared with the first jobs.
 //!
-//! - With `auto`, three full jobs that agree define what is usual. Later only less is wrong: another kind of payee, or
-//!   a share for the owner's address that is more than a percentage point lower. After three jobs of a better kind,
-//!   that becomes the usual one.
-//! - The usual payout is remembered across restarts, for each address of the pool and each payout address.
-//! - It is wrong once two blocks in a row were wrong, and right again with the first job that pays enough.
+//! - With `auto`, three full jobs that agree define what is usual. After three jobs of a better kind, that becomes the
+//!   usual one. The usual payout is remembered across restarts, for each address of the pool and each payout address.
+//! - Where most of the reward is the owner's, a percentage point less is wrong.
+//! - Where the reward is split, the owner's part swings, and another miner may well get half of it. So only a loss of
+//!   everything is wrong: a part of 10% or more that vanishes between two blocks, or a reward that goes to one other
+//!   address.
+//! - A block counts as wrong if any of its jobs was: a pool could pay right in the first one only. The payout is wrong
+//!   once two of the last three blocks were, and right again once two in a row are.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
@@ -17,8 +20,23 @@ use crate::stratum::job::BlockHash;
 /// How many jobs must agree.
 const LESSONS: u32 = 3;
 
-/// How far the owner's part may fall.
+/// How far the owner's part may fall where most of the reward is theirs. A smaller part counts as none.
 const LEEWAY: f64 = 0.01;
+
+/// From this part on, a miner does not drop out of a reward that is split: pools weigh the work of hours or days.
+const FIRM: f64 = 0.1;
+
+/// How long an earlier part says anything, in milliseconds. A miner who was away drops out without anyone's fault.
+const PART_MS: u64 = 3_600_000;
+
+/// So much for one address is no reward that is split; the rest is the pool's fee.
+const NEARLY_ALL: f64 = 0.9;
+
+/// How many blocks are remembered.
+const BLOCKS: usize = 3;
+
+/// So many of them must be wrong, or right one after the other.
+const ENOUGH: usize = 2;
 
 /// For how many addresses the usual payout is remembered.
 const MOST_USUAL: usize = 16;
@@ -70,8 +88,10 @@ struct State {
     rule: Option<(PayoutRule, f64)>,
     /// Jobs that agree and pay more than usual.
     lesson: Option<(u32, Usual)>,
-    /// The first block in a row with a job that pays too little.
-    less_on: Option<BlockHash>,
+    /// The last blocks, the newest first, and whether a job of theirs paid too little.
+    blocks: VecDeque<(BlockHash, bool)>,
+    /// The owner's part in the last job that paid enough, from 0 to 1, and when it came, in milliseconds since 1970.
+    part: Option<(f64, u64)>,
     wrong: Option<WrongPayout>,
 }
 
@@ -93,30 +113,44 @@ impl PayoutWatch {
     pub fn hear(&mut self, payment: Payment, block: BlockHash, unix_ms: u64) -> bool {
         let before = self.present();
         let expected = match self.state.rule {
-            Some((PayoutRule::Auto, _)) => self.learn(payment).map(Expected::Usual),
+            Some((PayoutRule::Auto, _)) => self.learn(payment).map(|usual| self.now(usual, unix_ms)),
             Some((PayoutRule::Mine, least)) => Some(Expected::AtLeast(least)),
             Some((PayoutRule::Pool, _)) | None => None,
         };
-        match (
-            expected.filter(|it| it.is_missed(payment)),
-            self.state.less_on,
-        ) {
-            (None, _) => {
-                self.state.less_on = None;
-                self.state.wrong = None;
-            }
-            (Some(_), None) => self.state.less_on = Some(block),
-            (Some(expected), Some(first)) if first != block || self.state.wrong.is_some() => {
-                let since = self.state.wrong.map_or(unix_ms, |wrong| wrong.since);
-                self.state.wrong = Some(WrongPayout {
-                    since,
-                    payment,
-                    expected,
-                });
-            }
-            (Some(_), Some(_)) => (),
+        let missed = expected.filter(|it| it.is_missed(payment));
+        self.state.note(block, missed.is_some());
+        if missed.is_none() {
+            self.state.part = Some((payment.share, unix_ms));
         }
+        self.state.wrong = match (self.state.wrong, missed) {
+            (None, Some(expected)) if self.state.is_wrong() => Some(WrongPayout {
+                since: unix_ms,
+                payment,
+                expected,
+            }),
+            (Some(wrong), Some(expected)) => Some(WrongPayout {
+                payment,
+                expected,
+                ..wrong
+            }),
+            (Some(_), None) if self.state.is_right() => None,
+            (wrong, _) => wrong,
+        };
         self.present() != before
+    }
+
+    /// What a job should pay now. Of a reward that is split, the owner's part is compared with the job before.
+    fn now(&self, usual: Usual, unix_ms: u64) -> Expected {
+        match (usual.kind, self.state.wrong) {
+            (PayoutKind::Mine | PayoutKind::Pool, _) => Expected::Usual(usual),
+            (PayoutKind::Shared, Some(wrong)) => wrong.expected,
+            (PayoutKind::Shared, None) => {
+                let part = self.state.part;
+                let recent = part.filter(|(_, at)| unix_ms.saturating_sub(*at) < PART_MS);
+                let share = recent.map_or(0.0, |(share, _)| share);
+                Expected::Usual(Usual { share, ..usual })
+            }
+        }
     }
 
     /// The usual payout so far. A better kind is learned.
@@ -154,7 +188,8 @@ impl PayoutWatch {
     pub fn accept(&mut self, since: u64) {
         if let Some(wrong) = self.state.wrong.take_if(|wrong| wrong.since == since) {
             let Payment { kind, share, .. } = wrong.payment;
-            self.state.less_on = None;
+            self.state.blocks.clear();
+            self.state.part = None;
             self.remember(Usual { kind, share });
         }
     }
@@ -165,14 +200,39 @@ impl PayoutWatch {
     }
 }
 
+impl State {
+    fn note(&mut self, block: BlockHash, is_wrong: bool) {
+        match self.blocks.iter_mut().find(|(known, _)| *known == block) {
+            Some((_, was_wrong)) => *was_wrong |= is_wrong,
+            None => {
+                self.blocks.push_front((block, is_wrong));
+                self.blocks.truncate(BLOCKS);
+            }
+        }
+    }
+
+    fn is_wrong(&self) -> bool {
+        self.blocks.iter().filter(|(_, wrong)| *wrong).count() >= ENOUGH
+    }
+
+    fn is_right(&self) -> bool {
+        let right = self.blocks.iter().take_while(|(_, wrong)| !wrong);
+        right.count() >= ENOUGH
+    }
+}
+
 impl Expected {
     fn is_missed(&self, payment: Payment) -> bool {
         match self {
             Self::AtLeast(least) => payment.share < *least,
-            Self::Usual(usual) => {
-                let falls = payment.share < usual.share - LEEWAY;
-                payment.kind > usual.kind || usual.kind == PayoutKind::Mine && falls
-            }
+            Self::Usual(usual) => match usual.kind {
+                PayoutKind::Mine => payment.share < usual.share - LEEWAY,
+                PayoutKind::Shared => {
+                    let takes_all = payment.other >= NEARLY_ALL;
+                    payment.share < LEEWAY && (takes_all || usual.share >= FIRM)
+                }
+                PayoutKind::Pool => false,
+            },
         }
     }
 }
@@ -205,11 +265,18 @@ mod tests {
 
         /// A job on the current block. Returns since when the payout is wrong.
         fn job(&mut self, kind: PayoutKind, share: f64) -> Option<u64> {
+            let other = if kind == Pool { 1.0 - share } else { 0.0 };
+            self.job_of(kind, share, other)
+        }
+
+        /// The same, with the most that one other address gets.
+        fn job_of(&mut self, kind: PayoutKind, share: f64, other: f64) -> Option<u64> {
             self.watch.follow(&self.pool);
             self.time += 1;
             let payment = Payment {
                 kind,
                 share,
+                other,
                 coin: None,
             };
             let block = BlockHash([self.block; 32]);
@@ -245,20 +312,98 @@ mod tests {
             share: 0.98,
         };
         assert_eq!(world.watch.present(), Some(usual));
-        // Within a point, for one block, and on one block only.
+        // Within a point, and on one block only.
         assert_eq!(world.block(Mine, 0.971), None);
         assert_eq!(world.block(Mine, 0.971), None);
         assert_eq!(world.block(Mine, 0.969), None);
         assert_eq!(world.job(Mine, 0.969), None);
-        assert_eq!(world.block(Mine, 0.98), None);
+        for _ in 0..2 {
+            assert_eq!(world.block(Mine, 0.98), None);
+        }
         assert_eq!(world.block(Pool, 0.0), None);
-        assert_eq!(world.block(Mine, 0.98), None);
+        for _ in 0..2 {
+            assert_eq!(world.block(Mine, 0.98), None);
+        }
         // On two blocks.
         assert_eq!(world.block(Mine, 0.969), None);
         let since = world.block(Mine, 0.969);
         assert_eq!(since, Some(world.time));
         assert_eq!(world.block(Pool, 0.0), since);
-        assert_eq!(world.job(Mine, 0.98), None, "over");
+        assert_eq!(world.block(Mine, 0.98), since);
+        assert_eq!(world.block(Mine, 0.98), None, "over");
+    }
+
+    #[test]
+    fn paying_right_in_between_hides_nothing() {
+        for payout in [PayoutRule::Auto, PayoutRule::Mine] {
+            // The first job of each block pays the owner.
+            let mut world = World::new(payout);
+            for _ in 0..3 {
+                world.block(Mine, 0.98);
+            }
+            assert_eq!(world.job(Pool, 0.0), None);
+            assert_eq!(world.block(Mine, 0.98), None);
+            let since = world.job(Pool, 0.0);
+            assert!(since.is_some());
+            for _ in 0..5 {
+                assert_eq!(world.block(Mine, 0.98), since);
+                assert_eq!(world.job(Pool, 0.0), since);
+            }
+            // Every second block does.
+            let mut world = World::new(payout);
+            for _ in 0..3 {
+                world.block(Mine, 0.98);
+            }
+            world.block(Pool, 0.0);
+            world.block(Mine, 0.98);
+            let since = world.block(Pool, 0.0);
+            assert!(since.is_some());
+            for _ in 0..5 {
+                assert_eq!(world.block(Mine, 0.98), since);
+                assert_eq!(world.block(Pool, 0.0), since);
+            }
+        }
+    }
+
+    #[test]
+    fn a_part_of_a_split_reward_may_swing_and_not_vanish() {
+        let sharing = |share| {
+            let mut world = World::new(PayoutRule::Auto);
+            for _ in 0..4 {
+                world.block(Shared, share);
+            }
+            world
+        };
+        // Another miner gets half, or more.
+        let mut world = sharing(0.3);
+        for (share, other) in [(0.4, 0.6), (0.2, 0.8), (0.05, 0.95), (0.0, 0.51), (0.0, 0.7)] {
+            assert_eq!(world.job_of(Pool, share, other), None);
+            world.block += 1;
+        }
+        // The owner's part fades while they mine elsewhere.
+        let mut world = sharing(0.3);
+        for share in [0.2, 0.1, 0.05, 0.005, 0.0, 0.0] {
+            assert_eq!(world.block(Shared, share), None);
+        }
+        // It has faded while nobody listened.
+        let mut world = sharing(0.3);
+        world.time += PART_MS;
+        for _ in 0..3 {
+            assert_eq!(world.block(Shared, 0.0), None);
+        }
+        // It vanishes, and stays away for longer than that.
+        let mut world = sharing(0.45);
+        assert_eq!(world.block(Shared, 0.0), None);
+        let since = world.block(Shared, 0.0);
+        assert!(since.is_some());
+        world.time += PART_MS;
+        for _ in 0..5 {
+            assert_eq!(world.block(Shared, 0.0), since);
+        }
+        // Someone gets all of it.
+        let mut world = sharing(0.0);
+        world.block(Pool, 0.0);
+        assert!(world.block(Pool, 0.0).is_some());
     }
 
     #[test]

@@ -179,6 +179,7 @@ fn gauges_show_the_state() {
         payee: Payee::Known(Payment {
             kind: PayoutKind::Mine,
             share: 0.98,
+            other: 0.02,
             coin: None,
         }),
     });

@@ -48,7 +48,7 @@ pub(super) fn rejects_all(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<Alert
         id: format!("pool_rejects_all:{slot}"),
         level: Level::Error,
         title: format!("{name} rejects every share"),
-        text: format!("It rejected all {rejected:.0} shares of the last 10 minutes, so you earn nothing there."),
+        text: format!("It rejected all {rejected:.0} shares from the last 10 minutes, so you earn nothing there."),
         action: "See the reasons next to the pool, and check its settings on the Config page.".into(),
         at_ms: None,
         dismissable: false,

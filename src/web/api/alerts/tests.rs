@@ -195,6 +195,7 @@ fn each_trouble_has_an_alert_and_there_is_none_without_trouble() {
                 payment: Payment {
                     kind: PayoutKind::Pool,
                     share,
+                    other: 1.0 - share,
                     coin: None,
                 },
                 expected: Expected::AtLeast(0.9),
