@@ -246,6 +246,7 @@ impl Core {
             Event::PayoutSeen { slot, changed } => {
                 self.payouts[slot].seen(changed);
                 self.watches[slot].accept(changed);
+                out.push(Action::SaveState);
             }
             Event::BlockSeen { slot, found } => self.totals.block_seen(slot, found, now),
             Event::MissingSeen { worker } => {
@@ -393,7 +394,8 @@ impl Core {
     fn follow_payouts(&mut self) {
         for (slot, pool) in self.config.pools.iter() {
             if let Some(pool) = pool {
-                self.watches[slot].follow(pool);
+                let elsewhere = self.watches[slot.other()].usual_of(pool);
+                self.watches[slot].follow(pool, elsewhere);
             }
         }
     }

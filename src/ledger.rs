@@ -2,7 +2,7 @@
 //!
 //! - The scheduler notes shares as they are settled. Once a minute, a thread adds them and the mining time to the day
 //!   and writes the day's file. Past days are in a separate file, written once a day.
-//! - Days follow the timetable's time zone. While the wall clock cannot be right, the work waits.
+//! - Days follow the timetable's time zone. While the wall clock is wrong, the work waits.
 //! - A past day keeps the 32 workers with the most work and the sum of the others. So the files have a maximum size.
 
 mod file;
@@ -132,6 +132,18 @@ impl Day {
         self.reduce(MOST_WORKERS_TODAY - 1);
     }
 
+    fn add_names<'a>(&mut self, name: impl Fn(PoolSlot) -> &'a str) {
+        for slot in PoolSlot::ALL {
+            let (name, known) = (shortened(name(slot)), &mut self.pools[slot]);
+            if known.is_empty() {
+                name.clone_into(known);
+            } else if !known.ends_with(name) && known.len() < 4 * LONGEST_NAME {
+                known.push_str(", ");
+                known.push_str(name);
+            }
+        }
+    }
+
     /// Keeps this many workers by name, those with the most work.
     fn reduce(&mut self, most: usize) {
         while self.workers.len() > most {
@@ -239,6 +251,14 @@ impl Ledger {
         });
     }
 
+    /// The pools are about to change: the work that was noted so far was for the present ones.
+    pub fn keep_names(&self, snapshot: &Snapshot) {
+        let mut pending = self.pending.lock();
+        if *pending != Day::default() {
+            pending.add_names(|slot| &snapshot.pools[slot].name);
+        }
+    }
+
     /// Adds the work since the last look to the day.
     pub fn look(&self, snapshot: &Snapshot, zone: &Zone, unix_ms: u64) {
         let mut books = self.books.lock();
@@ -288,24 +308,17 @@ impl Books {
             return;
         }
         if self.today != today {
-            // A finished day is written together with earlier ones.
-            if let Some(day) = self.days.get_mut(&self.today) {
+            // Today's file may have the last day, also one of an earlier run: it moves to the past before it is gone.
+            for (_, day) in self.days.iter_mut().filter(|(name, _)| **name != today) {
                 day.reduce(MOST_WORKERS);
                 self.unsaved.1 = true;
             }
-            self.today = today.clone();
+            self.today.clone_from(&today);
         }
         let day = self.days.entry(today).or_default();
         day.add(new);
-        for (slot, pool) in snapshot.pools.iter() {
-            let (name, known) = (shortened(&pool.name), &mut day.pools[slot]);
-            if known.is_empty() {
-                name.clone_into(known);
-            } else if !known.ends_with(name) && known.len() < 4 * LONGEST_NAME {
-                known.push_str(", ");
-                known.push_str(name);
-            }
-        }
+        day.add_names(|slot| &new.pools[slot]);
+        day.add_names(|slot| &snapshot.pools[slot].name);
         self.unsaved.0 = true;
         while self.days.len() > MOST_DAYS {
             self.days.pop_first();
@@ -313,14 +326,14 @@ impl Books {
     }
 }
 
-/// Starts the thread that calls `look` to add to the day. `report` is called once when a problem with the files begins.
+/// Starts the thread that calls `look` to add to the day, the last time with `true`. `report` is called once when a problem with the files begins.
 ///
 /// # Errors
 /// If there is no room for the thread.
 pub fn start(
     config: PathBuf,
     ledger: Arc<Ledger>,
-    look: impl Fn(&Ledger) + Send + 'static,
+    look: impl Fn(&Ledger, bool) + Send + 'static,
     report: impl Fn(String) + Send + 'static,
 ) -> anyhow::Result<Keeper> {
     Keeper::start("ledger", move |stopped| {
@@ -329,7 +342,7 @@ pub fn start(
             let every = u64::try_from(EVERY.as_millis()).unwrap_or(u64::MAX);
             let pause = Duration::from_millis(every - now().unix_ms % every);
             let ends = stopped.recv_timeout(pause) != Err(RecvTimeoutError::Timeout);
-            look(&ledger);
+            look(&ledger, ends);
             let saved = ledger.save(&config);
             if ends {
                 return saved;
@@ -432,6 +445,41 @@ mod tests {
         assert!(problems[0].contains("set aside"), "{problems:?}");
         fs::write(file::past(&config), "[]").unwrap();
         assert_eq!(Ledger::load(&config).0.days(9), []);
+    }
+
+    #[test]
+    fn days_that_ended_while_it_was_off_are_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = folder.path().join("config.json");
+        // On each day it starts, works and is stopped or killed.
+        for day in 0..5 {
+            let (ledger, problems) = Ledger::load(&config);
+            assert_eq!(problems.len(), 0);
+            for minute in 0..2 {
+                ledger.note(&share("rig", PoolSlot::A, 1.0, ShareOutcome::Accepted));
+                let at = NOON + day * DAY + minute * 60_000;
+                ledger.look(&Snapshot::default(), &utc(), at);
+                ledger.save(&config).unwrap();
+            }
+        }
+        let days = Ledger::load(&config).0.days(9);
+        let accepted: Vec<_> = days
+            .iter()
+            .map(|(_, day)| day.workers["rig"][PoolSlot::A].accepted)
+            .collect();
+        assert_eq!(accepted, [2; 5]);
+    }
+
+    #[test]
+    fn work_for_a_pool_that_was_just_replaced_keeps_its_name() {
+        let ledger = Ledger::default();
+        let mut snapshot = Snapshot::default();
+        snapshot.pools[PoolSlot::A].name = "One".into();
+        ledger.note(&share("rig", PoolSlot::A, 1.0, ShareOutcome::Accepted));
+        ledger.keep_names(&snapshot);
+        snapshot.pools[PoolSlot::A].name = "Two".into();
+        ledger.look(&snapshot, &utc(), NOON);
+        assert_eq!(ledger.days(1)[0].1.pools[PoolSlot::A], "One, Two");
     }
 
     #[test]

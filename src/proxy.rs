@@ -41,6 +41,7 @@ use crate::system::clock::{clock, now};
 use crate::system::room::Room;
 use crate::system::thread::{Keeper, SERVICE_STACK, spawn};
 use crate::timetable::LocalTimetable;
+use crate::timetable::clock_check::ClockProblem;
 use crate::web;
 use crate::web::api::records::chances_per_day;
 use crate::web::error::refusal;
@@ -183,11 +184,14 @@ impl Proxy {
         let ledger = Arc::new(ledger);
         let (past, metrics) = (Arc::clone(&history), Arc::clone(&observer.metrics));
         let (live, state_now) = (context.live.clone(), Arc::clone(&published));
-        let look = move |ledger: &Ledger| {
+        let look = move |ledger: &Ledger, is_last: bool| {
             let config = live.get();
             let timetable = LocalTimetable::new(&config.timetable);
             let (state, now) = (state_now.get(), now());
-            ledger.look(&state, timetable.zone(), now.unix_ms);
+            // A wrong day would stay in the ledger for ever; at the end it is better than none.
+            if is_last || ClockProblem::find(now.unix_ms, &state).is_none() {
+                ledger.look(&state, timetable.zone(), now.unix_ms);
+            }
             let chances = chances_per_day(&state, &past, now);
             metrics.chances(&chances);
         };

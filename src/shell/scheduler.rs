@@ -459,6 +459,10 @@ impl Scheduler {
         if let Fact::ShareResult(share) = fact {
             self.ledger.note(share);
         }
+        if matches!(fact, Fact::ConfigApplied { .. }) {
+            // The snapshot is from before the change.
+            self.ledger.keep_names(&self.published.get());
+        }
         self.context.observer.observe(fact, now);
     }
 

@@ -31,7 +31,16 @@ pub fn load(path: &Path) -> (Memory, Option<String>) {
     let problem = match files::read_text(path, files::LARGEST_OWN) {
         Ok(text) => match serde_json::from_str(&text) {
             Ok(memory) => return (memory, None),
-            Err(error) => error.to_string(),
+            Err(error) => match rescued(&text) {
+                Some((memory, lost)) => {
+                    let moved = set_aside(path);
+                    let path = path.display();
+                    let problem =
+                        format!("parts of {path} cannot be read ({error}); {moved}; lost: {lost}");
+                    return (memory, Some(problem));
+                }
+                None => error.to_string(),
+            },
         },
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let mut memory = Memory::default();
@@ -51,6 +60,25 @@ pub fn load(path: &Path) -> (Memory, Option<String>) {
         ..Memory::default()
     };
     (memory, Some(problem))
+}
+
+/// The parts of a state that can be read on their own, and the names of those that cannot.
+fn rescued(text: &str) -> Option<(Memory, String)> {
+    let mut parts: serde_json::Map<String, Value> = serde_json::from_str(text).ok()?;
+    let is_readable = |name: &String, part: &Value| {
+        let alone = serde_json::Map::from_iter([(name.clone(), part.clone())]);
+        serde_json::from_value::<Memory>(Value::Object(alone)).is_ok()
+    };
+    let mut lost = Vec::new();
+    parts.retain(|name, part| {
+        let readable = is_readable(name, part);
+        if !readable {
+            lost.push(name.clone());
+        }
+        readable
+    });
+    let memory = serde_json::from_value(Value::Object(parts)).ok()?;
+    Some((memory, lost.join(", ")))
 }
 
 /// The difficulty of each worker's best share, as far as the file is readable.
@@ -129,6 +157,26 @@ mod tests {
         fs::write(&old, r#"{"rig": 1}"#).unwrap();
         save(&path, &Memory::default()).unwrap();
         assert_eq!(load(&path), (Memory::default(), None));
+    }
+
+    #[test]
+    fn one_unreadable_part_does_not_cost_the_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state.json");
+        let mut memory = Memory::default();
+        memory.totals.pools[crate::units::PoolSlot::B]
+            .shares
+            .accepted = 7;
+        let mut state = serde_json::to_value(&memory).unwrap();
+        state["overrides"] = serde_json::json!([{"work": "of a later version"}]);
+        state["handed_out"] = 7.into();
+        fs::write(&path, state.to_string()).unwrap();
+        let (found, problem) = load(&path);
+        assert_eq!(found.totals, memory.totals);
+        assert_eq!(found.handed_out, KeptWork::unknown());
+        let problem = problem.unwrap();
+        assert!(problem.contains("set aside"), "{problem}");
+        assert!(problem.ends_with("lost: overrides, handed_out"), "{problem}");
     }
 
     #[test]

@@ -20,7 +20,7 @@ const EVERY: Duration = Duration::from_secs(1);
 const SURELY_MISSING: u32 = 2;
 
 /// What distinguishes versions of the file without reading it.
-type Stamp = Option<(SystemTime, u64)>;
+type Stamp = Option<(SystemTime, u64, i64)>;
 
 /// The last known state of the file.
 #[derive(Default)]
@@ -67,7 +67,19 @@ impl Watch {
 
 fn stamp(path: &Path) -> Stamp {
     let meta = fs::metadata(path).ok()?;
-    Some((meta.modified().ok()?, meta.len()))
+    Some((meta.modified().ok()?, meta.len(), replaced(&meta)))
+}
+
+/// Another file may have the same size and time: file systems with a clock of seconds, times that are restored.
+#[cfg(unix)]
+fn replaced(meta: &fs::Metadata) -> i64 {
+    use std::os::unix::fs::MetadataExt;
+    meta.ctime_nsec() ^ meta.ctime() ^ meta.ino().cast_signed()
+}
+
+#[cfg(not(unix))]
+fn replaced(_: &fs::Metadata) -> i64 {
+    0
 }
 
 #[cfg(test)]

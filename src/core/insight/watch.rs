@@ -2,7 +2,8 @@
 //!
 //! - With `auto`, three full jobs that agree define what is usual. After three jobs of a better kind, that becomes the
 //!   usual one. The usual payout is remembered across restarts, for each address of the pool and each payout address.
-//! - Where most of the reward is the owner's, a percentage point less is wrong.
+//! - Where most of the reward is the owner's, a percentage point less is wrong, or half of it if the owner was content
+//!   with a part before.
 //! - Where the reward is split, the owner's part swings, and another miner may well get half of it. So only a loss of
 //!   everything is wrong: a part of 10% or more that vanishes between two blocks, or a reward that goes to one other
 //!   address.
@@ -96,9 +97,15 @@ struct State {
 }
 
 impl PayoutWatch {
-    /// Follows the configuration: earlier jobs do not count after a change.
-    pub fn follow(&mut self, pool: &PoolConfig) {
-        let of = format!("{} {}", pool.address(), pool.wallet);
+    /// What the pool usually pays, if that is known here.
+    pub fn usual_of(&self, pool: &PoolConfig) -> Option<Usual> {
+        self.usual.get(&name_of(pool)).copied()
+    }
+
+    /// Follows the configuration: earlier jobs do not count after a change. `elsewhere` is what the pool paid as the
+    /// other pool, since both may have been swapped.
+    pub fn follow(&mut self, pool: &PoolConfig, elsewhere: Option<Usual>) {
+        let of = name_of(pool);
         let rule = Some((pool.payout, pool.payout_min / 100.0));
         if self.state.of != of || self.state.rule != rule {
             self.state = State {
@@ -106,6 +113,9 @@ impl PayoutWatch {
                 rule,
                 ..State::default()
             };
+            if let Some(usual) = elsewhere.filter(|_| self.present().is_none()) {
+                self.remember(usual);
+            }
         }
     }
 
@@ -200,6 +210,10 @@ impl PayoutWatch {
     }
 }
 
+fn name_of(pool: &PoolConfig) -> String {
+    format!("{} {}", pool.address(), pool.wallet)
+}
+
 impl State {
     fn note(&mut self, block: BlockHash, is_wrong: bool) {
         match self.blocks.iter_mut().find(|(known, _)| *known == block) {
@@ -226,6 +240,7 @@ impl Expected {
         match self {
             Self::AtLeast(least) => payment.share < *least,
             Self::Usual(usual) => match usual.kind {
+                PayoutKind::Mine if usual.share < NEARLY_ALL => payment.share < usual.share / 2.0,
                 PayoutKind::Mine => payment.share < usual.share - LEEWAY,
                 PayoutKind::Shared => {
                     let takes_all = payment.other >= NEARLY_ALL;
@@ -271,7 +286,7 @@ mod tests {
 
         /// The same, with the most that one other address gets.
         fn job_of(&mut self, kind: PayoutKind, share: f64, other: f64) -> Option<u64> {
-            self.watch.follow(&self.pool);
+            self.watch.follow(&self.pool, None);
             self.time += 1;
             let payment = Payment {
                 kind,
@@ -363,6 +378,30 @@ mod tests {
                 assert_eq!(world.block(Pool, 0.0), since);
             }
         }
+    }
+
+    #[test]
+    fn pools_that_were_swapped_are_known() {
+        let mut first = World::new(PayoutRule::Auto);
+        for _ in 0..3 {
+            first.block(Mine, 1.0);
+        }
+        let mut other = PayoutWatch::default();
+        other.follow(&first.pool, first.watch.usual_of(&first.pool));
+        assert_eq!(other.present(), first.watch.present());
+    }
+
+    #[test]
+    fn whoever_was_content_with_a_part_is_told_when_it_halves() {
+        let mut world = World::new(PayoutRule::Auto);
+        for share in [0.62, 0.62, 0.62, 0.57, 0.5] {
+            assert_eq!(world.block(Mine, share), None);
+        }
+        for share in [0.45, 0.32, 0.35] {
+            assert_eq!(world.block(Shared, share), None);
+        }
+        world.block(Shared, 0.3);
+        assert!(world.block(Shared, 0.3).is_some());
     }
 
     #[test]
