@@ -176,7 +176,10 @@ mod tests {
         assert_eq!(found.handed_out, KeptWork::unknown());
         let problem = problem.unwrap();
         assert!(problem.contains("set aside"), "{problem}");
-        assert!(problem.ends_with("lost: overrides, handed_out"), "{problem}");
+        assert!(
+            problem.ends_with("lost: overrides, handed_out"),
+            "{problem}"
+        );
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //! - Where most of the reward is the owner's, a percentage point less is wrong, or half of it if the owner was content
 //!   with a part before.
 //! - Where the reward is split, the owner's part swings, and another miner may well get half of it. So only a loss of
-//!   everything is wrong: a part of 10% or more that vanishes between two blocks, or a reward that goes to one other
+//!   everything is wrong: a part of 10% or more in the last three jobs that vanishes, or a reward that goes to one other
 //!   address.
 //! - A block counts as wrong if any of its jobs was: a pool could pay right in the first one only. The payout is wrong
 //!   once two of the last three blocks were, and right again once two in a row are.
@@ -19,7 +19,7 @@ use crate::core::insight::payee::{Payment, PayoutKind};
 use crate::stratum::job::BlockHash;
 
 /// How many jobs must agree.
-const LESSONS: u32 = 3;
+const LESSONS: usize = 3;
 
 /// How far the owner's part may fall where most of the reward is theirs. A smaller part counts as none.
 const LEEWAY: f64 = 0.01;
@@ -88,11 +88,12 @@ struct State {
     of: String,
     rule: Option<(PayoutRule, f64)>,
     /// Jobs that agree and pay more than usual.
-    lesson: Option<(u32, Usual)>,
+    lesson: Option<(usize, Usual)>,
     /// The last blocks, the newest first, and whether a job of theirs paid too little.
     blocks: VecDeque<(BlockHash, bool)>,
-    /// The owner's part in the last job that paid enough, from 0 to 1, and when it came, in milliseconds since 1970.
-    part: Option<(f64, u64)>,
+    /// The owner's part in the last jobs that paid enough, from 0 to 1, and when they came, in milliseconds since 1970;
+    /// the newest first.
+    parts: VecDeque<(f64, u64)>,
     wrong: Option<WrongPayout>,
 }
 
@@ -123,14 +124,17 @@ impl PayoutWatch {
     pub fn hear(&mut self, payment: Payment, block: BlockHash, unix_ms: u64) -> bool {
         let before = self.present();
         let expected = match self.state.rule {
-            Some((PayoutRule::Auto, _)) => self.learn(payment).map(|usual| self.now(usual, unix_ms)),
+            Some((PayoutRule::Auto, _)) => {
+                self.learn(payment).map(|usual| self.now(usual, unix_ms))
+            }
             Some((PayoutRule::Mine, least)) => Some(Expected::AtLeast(least)),
             Some((PayoutRule::Pool, _)) | None => None,
         };
         let missed = expected.filter(|it| it.is_missed(payment));
         self.state.note(block, missed.is_some());
         if missed.is_none() {
-            self.state.part = Some((payment.share, unix_ms));
+            self.state.parts.push_front((payment.share, unix_ms));
+            self.state.parts.truncate(LESSONS);
         }
         self.state.wrong = match (self.state.wrong, missed) {
             (None, Some(expected)) if self.state.is_wrong() => Some(WrongPayout {
@@ -149,15 +153,21 @@ impl PayoutWatch {
         self.present() != before
     }
 
-    /// What a job should pay now. Of a reward that is split, the owner's part is compared with the job before.
+    /// What a job should pay now. Of a reward that is split, the owner's part is compared with the jobs before.
     fn now(&self, usual: Usual, unix_ms: u64) -> Expected {
         match (usual.kind, self.state.wrong) {
             (PayoutKind::Mine | PayoutKind::Pool, _) => Expected::Usual(usual),
             (PayoutKind::Shared, Some(wrong)) => wrong.expected,
             (PayoutKind::Shared, None) => {
-                let part = self.state.part;
-                let recent = part.filter(|(_, at)| unix_ms.saturating_sub(*at) < PART_MS);
-                let share = recent.map_or(0.0, |(share, _)| share);
+                let parts = &self.state.parts;
+                let recent = parts
+                    .iter()
+                    .filter(|(_, at)| unix_ms.saturating_sub(*at) < PART_MS);
+                let share = if recent.clone().count() < LESSONS {
+                    0.0
+                } else {
+                    recent.fold(1.0, |least, (share, _)| share.min(least))
+                };
                 Expected::Usual(Usual { share, ..usual })
             }
         }
@@ -199,7 +209,7 @@ impl PayoutWatch {
         if let Some(wrong) = self.state.wrong.take_if(|wrong| wrong.since == since) {
             let Payment { kind, share, .. } = wrong.payment;
             self.state.blocks.clear();
-            self.state.part = None;
+            self.state.parts.clear();
             self.remember(Usual { kind, share });
         }
     }
@@ -415,7 +425,13 @@ mod tests {
         };
         // Another miner gets half, or more.
         let mut world = sharing(0.3);
-        for (share, other) in [(0.4, 0.6), (0.2, 0.8), (0.05, 0.95), (0.0, 0.51), (0.0, 0.7)] {
+        for (share, other) in [
+            (0.4, 0.6),
+            (0.2, 0.8),
+            (0.05, 0.95),
+            (0.0, 0.51),
+            (0.0, 0.7),
+        ] {
             assert_eq!(world.job_of(Pool, share, other), None);
             world.block += 1;
         }
