@@ -248,12 +248,12 @@ fn a_pause_stops_all_messages_and_ends_immediately() {
 /// The pool takes longer to answer than a miner that is to pause is kept waiting.
 #[test]
 fn shares_under_way_when_a_pause_begins_count() {
-    let slow = PoolOptions {
-        answer_latency: seconds(3),
-        ..pool(1)
-    };
-    let mut world = world_at(config([100.0, 0.0], 10.0), [slow, pool(2)], &["one"]);
+    let mut world = world_at(config([100.0, 0.0], 10.0), [pool(1), pool(2)], &["one"]);
     world.run(minutes(2), |_| ());
+    world.pool(A, |pool, now, out| {
+        pool.change(|options| options.answer_latency = seconds(3), now, out);
+    });
+    world.run(minutes(1), |_| ());
     change(&mut world, &["one"], Work::Pause, Some(minutes(10)));
     world.run(seconds(30), |_| ());
     let accepted = world.sites[A].model.ledger().accepted();

@@ -4,9 +4,8 @@
 //!   usual one. The usual payout is remembered across restarts, for each address of the pool and each payout address.
 //! - Where most of the reward is the owner's, a percentage point less is wrong, or half of it if the owner was content
 //!   with a part before.
-//! - Where the reward is split, the owner's part swings, and another miner may well get half of it. So only a loss of
-//!   everything is wrong: a part of 10% or more in the last three jobs that vanishes, or a reward that goes to one other
-//!   address.
+//! - Where the reward is split, the owner's part swings, also to nothing, and another miner may well get half of it. So
+//!   only a reward that goes to one other address is wrong.
 //! - A block counts as wrong if any of its jobs was: a pool could pay right in the first one only. The payout is wrong
 //!   once two of the last three blocks were, and right again once two in a row are.
 
@@ -23,12 +22,6 @@ const LESSONS: usize = 3;
 
 /// How far the owner's part may fall where most of the reward is theirs. A smaller part counts as none.
 const LEEWAY: f64 = 0.01;
-
-/// From this part on, a miner does not drop out of a reward that is split: pools weigh the work of hours or days.
-const FIRM: f64 = 0.1;
-
-/// How long an earlier part says anything, in milliseconds. A miner who was away drops out without anyone's fault.
-const PART_MS: u64 = 3_600_000;
 
 /// So much for one address is no reward that is split; the rest is the pool's fee.
 const NEARLY_ALL: f64 = 0.9;
@@ -91,9 +84,6 @@ struct State {
     lesson: Option<(usize, Usual)>,
     /// The last blocks, the newest first, and whether a job of theirs paid too little.
     blocks: VecDeque<(BlockHash, bool)>,
-    /// The owner's part in the last jobs that paid enough, from 0 to 1, and when they came, in milliseconds since 1970;
-    /// the newest first.
-    parts: VecDeque<(f64, u64)>,
     wrong: Option<WrongPayout>,
 }
 
@@ -124,18 +114,12 @@ impl PayoutWatch {
     pub fn hear(&mut self, payment: Payment, block: BlockHash, unix_ms: u64) -> bool {
         let before = self.present();
         let expected = match self.state.rule {
-            Some((PayoutRule::Auto, _)) => {
-                self.learn(payment).map(|usual| self.now(usual, unix_ms))
-            }
+            Some((PayoutRule::Auto, _)) => self.learn(payment).map(Expected::Usual),
             Some((PayoutRule::Mine, least)) => Some(Expected::AtLeast(least)),
             Some((PayoutRule::Pool, _)) | None => None,
         };
         let missed = expected.filter(|it| it.is_missed(payment));
         self.state.note(block, missed.is_some());
-        if missed.is_none() {
-            self.state.parts.push_front((payment.share, unix_ms));
-            self.state.parts.truncate(LESSONS);
-        }
         self.state.wrong = match (self.state.wrong, missed) {
             (None, Some(expected)) if self.state.is_wrong() => Some(WrongPayout {
                 since: unix_ms,
@@ -151,26 +135,6 @@ impl PayoutWatch {
             (wrong, _) => wrong,
         };
         self.present() != before
-    }
-
-    /// What a job should pay now. Of a reward that is split, the owner's part is compared with the jobs before.
-    fn now(&self, usual: Usual, unix_ms: u64) -> Expected {
-        match (usual.kind, self.state.wrong) {
-            (PayoutKind::Mine | PayoutKind::Pool, _) => Expected::Usual(usual),
-            (PayoutKind::Shared, Some(wrong)) => wrong.expected,
-            (PayoutKind::Shared, None) => {
-                let parts = &self.state.parts;
-                let recent = parts
-                    .iter()
-                    .filter(|(_, at)| unix_ms.saturating_sub(*at) < PART_MS);
-                let share = if recent.clone().count() < LESSONS {
-                    0.0
-                } else {
-                    recent.fold(1.0, |least, (share, _)| share.min(least))
-                };
-                Expected::Usual(Usual { share, ..usual })
-            }
-        }
     }
 
     /// The usual payout so far. A better kind is learned.
@@ -209,7 +173,6 @@ impl PayoutWatch {
         if let Some(wrong) = self.state.wrong.take_if(|wrong| wrong.since == since) {
             let Payment { kind, share, .. } = wrong.payment;
             self.state.blocks.clear();
-            self.state.parts.clear();
             self.remember(Usual { kind, share });
         }
     }
@@ -252,10 +215,7 @@ impl Expected {
             Self::Usual(usual) => match usual.kind {
                 PayoutKind::Mine if usual.share < NEARLY_ALL => payment.share < usual.share / 2.0,
                 PayoutKind::Mine => payment.share < usual.share - LEEWAY,
-                PayoutKind::Shared => {
-                    let takes_all = payment.other >= NEARLY_ALL;
-                    payment.share < LEEWAY && (takes_all || usual.share >= FIRM)
-                }
+                PayoutKind::Shared => payment.share < LEEWAY && payment.other >= NEARLY_ALL,
                 PayoutKind::Pool => false,
             },
         }
@@ -415,7 +375,7 @@ mod tests {
     }
 
     #[test]
-    fn a_part_of_a_split_reward_may_swing_and_not_vanish() {
+    fn a_part_of_a_split_reward_may_swing() {
         let sharing = |share| {
             let mut world = World::new(PayoutRule::Auto);
             for _ in 0..4 {
@@ -435,25 +395,9 @@ mod tests {
             assert_eq!(world.job_of(Pool, share, other), None);
             world.block += 1;
         }
-        // The owner's part fades while they mine elsewhere.
-        let mut world = sharing(0.3);
-        for share in [0.2, 0.1, 0.05, 0.005, 0.0, 0.0] {
-            assert_eq!(world.block(Shared, share), None);
-        }
-        // It has faded while nobody listened.
-        let mut world = sharing(0.3);
-        world.time += PART_MS;
+        // The owner drops out of it.
         for _ in 0..3 {
             assert_eq!(world.block(Shared, 0.0), None);
-        }
-        // It vanishes, and stays away for longer than that.
-        let mut world = sharing(0.45);
-        assert_eq!(world.block(Shared, 0.0), None);
-        let since = world.block(Shared, 0.0);
-        assert!(since.is_some());
-        world.time += PART_MS;
-        for _ in 0..5 {
-            assert_eq!(world.block(Shared, 0.0), since);
         }
         // Someone gets all of it.
         let mut world = sharing(0.0);

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::{Alert, Grounds, Level, counted, in_use};
 use crate::coin::remark::wallet_problem;
 use crate::config::Trust;
-use crate::core::insight::payee::Percent;
+use crate::core::insight::payee::{PayoutKind, Percent};
 use crate::core::insight::watch::Expected;
 use crate::core::outage::{Flaw, Health, Outage};
 use crate::core::snapshot::PoolView;
@@ -93,7 +93,7 @@ pub(super) fn pays_other(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<Alert>
         Percent(share)
     );
     let paid = match wrong.expected {
-        Expected::Usual(usual) if usual.share >= 0.01 => {
+        Expected::Usual(usual) if usual.kind == PayoutKind::Mine => {
             format!("{paid}, not {} as before.", Percent(usual.share))
         }
         Expected::Usual(_) => {
