@@ -296,7 +296,7 @@ pub struct PoolConfig {
     pub fee_percent: f64,
     /// Who its blocks should pay. Key: `payout`.
     pub payout: PayoutRule,
-    /// The minimum part of the reward for the owner if its blocks should pay the owner, in percent. Key:
+    /// The minimum share of the reward for the owner if its blocks should pay the owner, in percent. Key:
     /// `payout_min_percent`.
     pub payout_min: f64,
 }

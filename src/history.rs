@@ -177,13 +177,13 @@ pub struct Series {
     pub start_ms: u64,
     /// Hashes a second, by shares.
     pub hashrate: PerPool<Vec<Option<f64>>>,
-    /// The part of the miners' time that went to A; not recorded for single workers.
+    /// The part of the miners' time that went to A; not recorded for individual workers.
     pub time_share_a: Vec<Option<f64>>,
-    /// The part of the work that was meant for A; not recorded for single workers.
+    /// The part of the work that was meant for A; not recorded for individual workers.
     pub meant_share_a: Vec<Option<f64>>,
-    /// The results of all shares; not recorded for single workers.
+    /// The results of all shares; not recorded for individual workers.
     pub shares: Option<ShareSeries>,
-    /// The part of the step during which a pool was down, from 0 to 1; not recorded for single workers.
+    /// The part of the step during which a pool was down, from 0 to 1; not recorded for individual workers.
     pub down: Option<PerPool<Vec<Option<f64>>>>,
     /// What a terahash per second earned in a day, in the currency of the prices at that time; not recorded for single
     /// workers. It is recorded once per quarter hour.

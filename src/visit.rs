@@ -497,7 +497,7 @@ impl<'a> Visit<'a> {
                 host: Some(host), ..
             } => {
                 self.note(format_args!(
-                    "the pool asks to reconnect to {host}: DPMP never follows"
+                    "the pool asks to reconnect to {host}: DPMP never follows such a request"
                 ))?;
             }
             PoolNews::Message(text) => self.note(format_args!("the pool says: {text}"))?,

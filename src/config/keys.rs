@@ -306,8 +306,8 @@ pool_keys! {
         "The password that DPMP sends to the pool. If empty, DPMP sends each miner's own.";
     stall "stall_seconds": Seconds = [Seconds { default: 120, min: 5.0, max: 3600 }], |pool| seconds(pool.stall),
         "Seconds of silence after which a connection to the pool counts as dead. If a share is waiting for an answer, \
-         DPMP first waits until its `answer_seconds` (at most `stall_seconds`) have passed. While no share is \
-         waiting, the limit is three times as long.";
+         DPMP also waits until `answer_seconds` (at most `stall_seconds`) have passed since the first such share was \
+         sent. While no share is waiting, the limit is three times as long.";
     answer "answer_seconds": Seconds = [Seconds { default: 30, min: 1.0, max: 600 }], |pool| seconds(pool.answer),
         "Seconds that the pool has to answer a share. After three unanswered shares in a row, the pool counts as \
          down.";
@@ -327,11 +327,11 @@ pool_keys! {
          shared, the smaller number applies.";
     payout "payout": Word<PayoutRule> =
         [Word { all: &PayoutRule::ALL, name: PayoutRule::name, default: PayoutRule::Auto }], |pool| pool.payout.name().to_owned(),
-        "Who the pool's blocks should pay. `auto`: DPMP learns it from the first jobs and warns when you get less. \
-         `mine`: your address, as with solo pools. `pool`: anyone, without a warning.";
+        "Who the pool's blocks should pay. `auto`: DPMP learns from the first jobs what you usually get, and warns \
+         when you get less than that. `mine`: your address, as with solo pools. `pool`: anyone, without a warning.";
     payout_min_percent "payout_min_percent": Number = [Number { default: 90, min: 0.0, max: 100 }],
         |pool| pool.payout_min.to_string(),
-        "If `payout` is `mine`: warn when your address gets less than this part of the reward, in percent.";
+        "If `payout` is `mine`: warn when your address gets less than this percentage of the reward.";
 }
 
 /// `saved_pools`

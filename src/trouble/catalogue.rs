@@ -71,7 +71,8 @@ catalogue! {
         "Work on an old block earns nothing.",
         "If it continues, see the pool's own page.";
     "pool_without_news" Error Later ["nothing_mined"]
-        "when a pool sends no new job for `job_seconds`, and for ten times its longest usual interval.", "with the pool's next new job.",
+        "when a pool has sent no new job for `job_seconds` or ten times its longest recent interval, whichever is longer.",
+        "with the pool's next new job.",
         "The pool's jobs are probably for an old block.",
         "If it continues, see the pool's own page.";
     "wrong_chain" Error Later ["nothing_mined"]

@@ -68,7 +68,7 @@ figures! {
         height: PerPool<Gauge> = gauges_by_pool(
             "dpmp_block_height", "Height of the block that a pool works on");
         payout: PerPool<Gauge> = gauges_by_pool(
-            "dpmp_payout_share", "Part of the reward that a pool's jobs pay to your payout address, from 0 to 1");
+            "dpmp_payout_share", "Share of the reward that a pool's jobs pay to your payout address, from 0 to 1");
         up: PerPool<Gauge> = gauges_by_pool(
             "dpmp_pool_up", "1 if the pool has an authorized, usable connection");
         down: PerPool<Gauge> = gauges_by_pool("dpmp_pool_down", "1 if the pool is needed and unusable");
