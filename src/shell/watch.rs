@@ -20,7 +20,10 @@ const EVERY: Duration = Duration::from_secs(1);
 const SURELY_MISSING: u32 = 2;
 
 /// What distinguishes versions of the file without reading it.
-type Stamp = Option<(SystemTime, u64, i64)>;
+type Stamp = Option<(SystemTime, u64, Inode)>;
+
+/// The file itself and when its entry changed; empty where the system has neither.
+type Inode = Option<(u64, i64, i64)>;
 
 /// The last known state of the file.
 #[derive(Default)]
@@ -72,14 +75,15 @@ fn stamp(path: &Path) -> Stamp {
 
 /// Another file may have the same size and time: file systems with a clock of seconds, times that are restored.
 #[cfg(unix)]
-fn replaced(meta: &fs::Metadata) -> i64 {
+#[allow(clippy::unnecessary_wraps, reason = "other systems have no such value")]
+fn replaced(meta: &fs::Metadata) -> Inode {
     use std::os::unix::fs::MetadataExt;
-    meta.ctime_nsec() ^ meta.ctime() ^ meta.ino().cast_signed()
+    Some((meta.ino(), meta.ctime(), meta.ctime_nsec()))
 }
 
 #[cfg(not(unix))]
-fn replaced(_: &fs::Metadata) -> i64 {
-    0
+fn replaced(_: &fs::Metadata) -> Inode {
+    None
 }
 
 #[cfg(test)]
