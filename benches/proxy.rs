@@ -236,8 +236,8 @@ fn through_the_proxy(count: usize, shared: bool) -> (Figures, Cost) {
     )
 }
 
-/// Starts the proxy under so many fast miners at a difficulty that is 1,000 times too low, and once more with what it
-/// remembers.
+/// Starts the proxy with this many fast miners whose difficulty is 1,000 times too low, then again with what it
+/// remembers. Their shares have settled when the rate is right within a factor of four.
 fn restart(count: usize) {
     let pools = Pools::start(FAR_DIFFICULTY).unwrap();
     let mut proxy = Proxy::start(&pools.addresses, "shared").unwrap();
@@ -270,7 +270,7 @@ fn restart(count: usize) {
             if have_work {
                 ready.get_or_insert(begin.elapsed());
             }
-            let is_right = have_work && (0.5..2.0).contains(&rate);
+            let is_right = have_work && (0.25..4.0).contains(&rate);
             settled = is_right.then(|| settled.unwrap_or((begin.elapsed(), sent, cpu() - idle)));
         }
         let seconds = |time: Duration| format!("{:.1} s", time.as_secs_f64());

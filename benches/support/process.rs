@@ -114,7 +114,10 @@ fn run(folder: &TempDir) -> io::Result<Child> {
 pub(crate) fn cpu(process: &str) -> io::Result<Duration> {
     let mut nanoseconds = 0;
     for entry in fs::read_dir(format!("/proc/{process}/task"))? {
-        let text = fs::read_to_string(entry?.path().join("schedstat"))?;
+        // A thread may have ended in the meantime.
+        let Ok(text) = fs::read_to_string(entry?.path().join("schedstat")) else {
+            continue;
+        };
         let first = text.split_whitespace().next();
         nanoseconds += first
             .and_then(|first| first.parse::<u64>().ok())
