@@ -207,7 +207,7 @@ pub(super) enum Life {
     /// It will be disconnected once its shares are answered, at `deadline` at the latest.
     Leaving {
         until: Instant,
-        /// What its shares are told if no pool hears of them any more.
+        /// The answer to shares that are still waiting then.
         reason: RejectReason,
     },
     /// Its connection is closed; only the final event is missing.
@@ -719,11 +719,12 @@ impl Miner {
             return;
         }
         if reason == RejectReason::Stopping {
-            // Nobody will be there to hear the answers.
+            // Nobody will be there to hear the pools' answers.
             self.give_shares_up(reason, cx);
+        } else {
+            self.excuse_waiting_shares(reason, cx);
         }
         self.refuse_postponed_shares(cx);
-        // The pools may still accept the others: the miner is not told, but they count.
         let unanswered = self.leave_pools(cx);
         self.life = Life::Gone { unanswered };
         cx.out.push(Action::Close {
@@ -985,6 +986,9 @@ impl Miner {
     }
 
     fn reply(&self, id: RequestId, reply: Reply, cx: &mut Context<'_>) {
+        if self.is_gone() {
+            return;
+        }
         let message = ToMiner::Reply { id, reply };
         cx.out.push(Action::SendMiner {
             miner: self.id,

@@ -305,6 +305,21 @@ impl Miner {
         }
     }
 
+    /// Answers its shares that wait for a pool. They stay with the pool, and count once it has answered.
+    pub(super) fn excuse_waiting_shares(&self, reason: RejectReason, cx: &mut Context<'_>) {
+        let mut waiting = Vec::new();
+        for (slot, line) in self.all_lines() {
+            let pool = &cx.pools[slot];
+            let connections = pool.connections_of(line);
+            let connections = connections.filter_map(|conn| pool.connections.get(&conn));
+            let shares = connections.flat_map(|it| it.pending_of(self.id));
+            waiting.extend(shares.filter_map(|share| Some(share.asker.as_ref()?.id.clone())));
+        }
+        for id in waiting {
+            self.reply(id, ShareOutcome::Lost(reason).reply(), cx);
+        }
+    }
+
     /// How many of its shares wait for a pool's answer.
     pub(super) fn waiting_shares(&self, cx: &Context<'_>) -> usize {
         let lines = self.all_lines();
