@@ -214,7 +214,7 @@ catalogue! {
         "Miners could not connect.",
         "Raise the system limit named in the notice.";
     "no_own_connection" Error Later []
-        "when a limit of the system prevents a miner's own connection to a pool.", "when you dismiss it.",
+        "when a limit of the system prevents a miner's own connection to a pool.", "when you dismiss the notice.",
         "These miners work for the other pool, if it has room for them.",
         "Set `connections` to `shared`, raise the system limit named in the notice, or run several instances.";
     "config_refused" Warning Later []
@@ -223,7 +223,7 @@ catalogue! {
         "Correct the file.";
     "start_trouble" Warning Later []
         "when DPMP starts but cannot use one of the settings.", "when a correct configuration is saved.",
-        "DPMP runs without that setting.",
+        "DPMP runs without the setting that it cannot use.",
         "Correct the setting on the Config page.";
     "redirect" Warning Later []
         "when a pool tries to send your miners to another server.", "when you dismiss the notice.",
