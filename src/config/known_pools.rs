@@ -1,7 +1,7 @@
 //! Known pools to choose from. They are only addresses to start with; DPMP favors none of them and gets nothing for it.
 //!
 //! - Each entry says when and where it was looked up. Pools without a documented user name format are left out.
-//! - None of them was tried with real miners. Test a pool, and look at its page after the first hours.
+//! - None of them was tried with real miners. Test a pool, and look at its page after the first few hours.
 
 use serde_json::{Map, Value, json};
 

@@ -186,7 +186,7 @@ catalogue! {
         "The miner is connected, but it doesn't mine.",
         "Restart the miner.";
     "miner_slow" Warning Never ["nothing_mined"]
-        "when a worker's hashrate over an hour is less than half of its usual hashrate.", "when it has been at least half of the usual hashrate over an hour, or when you dismiss the notice.",
+        "when a worker's hashrate over an hour is less than half of its usual hashrate.", "when its hashrate over an hour is at least half of the usual hashrate again, or when you dismiss the notice.",
         "The miner earns less than usual.",
         "Check temperature, fans and settings on the miner's own page.";
     "no_password" Warning Never []
@@ -214,7 +214,7 @@ catalogue! {
         "Miners could not connect.",
         "Raise the system limit named in the notice.";
     "no_own_connection" Error Later []
-        "when a limit of the system prevents a miner's own connection to a pool.", "when you dismiss the notice.",
+        "when a system limit prevents a miner's own connection to a pool.", "when you dismiss the notice.",
         "These miners work for the other pool, if it has room for them.",
         "Set `connections` to `shared`, raise the system limit named in the notice, or run several instances.";
     "config_refused" Warning Later []
