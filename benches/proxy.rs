@@ -236,21 +236,35 @@ fn through_the_proxy(count: usize, shared: bool) -> (Figures, Cost) {
     )
 }
 
-/// Starts the proxy with this many fast miners whose difficulty is 1,000 times too low, then again with what it
-/// remembers. Their shares have settled when the rate is right within a factor of four.
+/// Starts the proxy with this many miners at the right difficulty, then again, while they suggest one that is 1,000
+/// times too low; then once more without what it remembers. Their shares have settled when the rate is right within a
+/// factor of four.
 fn restart(count: usize) {
     let pools = Pools::start(FAR_DIFFICULTY).unwrap();
     let mut proxy = Proxy::start(&pools.addresses, "shared").unwrap();
+    let stages = [
+        ("start, right suggestion", 1.0),
+        ("restart, 1,000 times too low", 1000.0),
+        ("first start, 1,000 times too low", 1000.0),
+    ];
     println!(
         "| {count} miners | all have work after | shares settled after | sent until then | rejected | unanswered at the end | CPU until then | a minute |"
     );
     println!("|{}", " --- |".repeat(8));
-    for what in ["first start", "restart"] {
+    for (stage, (what, too_low)) in stages.into_iter().enumerate() {
+        match stage {
+            0 => (),
+            1 => proxy.restart().unwrap(),
+            _ => {
+                drop(proxy);
+                proxy = Proxy::start(&pools.addresses, "shared").unwrap();
+            }
+        }
         let begin = Instant::now();
         let cpu = || proxy.cpu().unwrap();
         let idle = cpu();
         let pace = Pace::Work(RIGHT_DIFFICULTY / INTERVAL);
-        let suggest = Some(RIGHT_DIFFICULTY / 1000.0);
+        let suggest = Some(RIGHT_DIFFICULTY / too_low);
         let miners = Miners::working(count, proxy.address, pace, suggest).unwrap();
         let sum = |of: fn(&MinerLedger) -> u64| miners.ledgers.iter().map(of).sum::<u64>();
         let (mut ready, mut settled, mut next_job) = (None, None, begin + JOB_EVERY);
@@ -289,9 +303,15 @@ fn restart(count: usize) {
             settled.map_or_else(never, |(.., cpu)| seconds(cpu)),
             seconds(cpu() - idle),
         );
+        let mut reasons = HashMap::<String, usize>::new();
+        for record in miners.ledgers.iter().flat_map(|it| it.rejections()) {
+            let text = record.answer.map(|answer| answer.text);
+            *reasons.entry(text.unwrap_or_default()).or_default() += 1;
+        }
+        for (text, count) in reasons {
+            println!("{count} rejected: {text}");
+        }
         assert_eq!(miners.lost(), 0, "no miner loses its connection");
-        drop(miners);
-        proxy.restart().unwrap();
     }
 }
 
