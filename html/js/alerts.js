@@ -23,7 +23,8 @@ export function alertList() {
 	/** The most serious one comes first, and the others must not push the hashrate off a phone's screen. */
 	function fold(all) {
 		open = all;
-		const rest = [...list.children].slice(1);
+		const [first, ...rest] = list.children;
+		if (first) first.hidden = false;
 		rest.forEach((row) => (row.hidden = !open));
 		more.hidden = rest.length === 0;
 		more.className = `notice more ${rest[0]?.dataset.level}`;

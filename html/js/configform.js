@@ -15,11 +15,15 @@ export function configForm(draft, changed, rebuild, cards) {
 	const notes = ["A", "B"].map((slot) => walletNote(fields.filter(({ key }) => key.section === `pools.${slot}`), draft));
 	const part = (everyday) =>
 		draft.sections.flatMap((section) => {
-			if (section.path === "saved_pools") return everyday ? [{ fields: [], element: savedCard(draft, changed, rebuild) }] : [];
+			if (section.path === "saved_pools") return everyday ? [{ fields: [], element: savedCard(draft, typed, rebuild) }] : [];
 			const own = fields.filter(({ key }) => key.section === section.path && key.everyday === everyday);
 			const more = !everyday && fields.some(({ key }) => key.section === section.path && key.everyday);
 			return own.length ? [sectionCard(section, own, draft, rebuild, more)] : [];
 		});
+	function typed() {
+		changed();
+		first.forEach((it) => it.sync?.());
+	}
 	const [first, rest] = [part(true), part(false)];
 	const all = h("details", { id: "all-settings" }, h("summary", {}, "All settings"), h("div", { class: "sections" }, ...rest.map((it) => it.element)));
 	const found = h("p", { class: "note", role: "status" });
@@ -67,7 +71,7 @@ function sectionCard(section, fields, draft, rebuild, more) {
 		test?.forget();
 		if (choice && !choice.contains(event.target)) choice.sync();
 	});
-	return { fields, element };
+	return { fields, element, sync: choice?.sync };
 }
 
 /** A pool as in the form. A password that was not typed is the saved one. */

@@ -24,12 +24,20 @@ export function poolChoice(slot, draft, changed, withBackup) {
 	const chooser = (action, label, none) => {
 		const id = `${action}-pool-${slot}`;
 		const box = h("select", { id }, h("option", { value: "" }, none), group("Saved pools", saved(draft).map(([name]) => name)), group("Known pools", draft.knownPools.map(({ name }) => name)));
-		box.addEventListener("change", async () => {
+		// With the arrow keys, every pool on the way would be taken: they only look until Enter, or until one leaves.
+		let looking = false;
+		const take = async () => {
+			looking = false;
 			if (box.value) await edit({ action, slot, name: box.value });
 			sync();
-			// The form is new, and the arrow keys shall go on.
-			document.getElementById(id)?.focus({ preventScroll: true });
+		};
+		box.addEventListener("keydown", ({ key }) => {
+			if (key === "Enter" && looking) take().then(() => document.getElementById(id)?.focus({ preventScroll: true }));
+			else looking ||= key.startsWith("Arrow") || key.length === 1;
 		});
+		box.addEventListener("pointerdown", () => (looking = false));
+		box.addEventListener("change", () => looking || take());
+		box.addEventListener("blur", () => looking && take());
 		return [h("div", { class: "field-label" }, h("label", { for: id }, label)), box];
 	};
 	const use = chooser("use", "Choose a pool", "None of these");
@@ -37,10 +45,13 @@ export function poolChoice(slot, draft, changed, withBackup) {
 	const source = h("a", { target: "_blank", rel: "noopener" }, "Source");
 	const backup = withBackup ? chooser("backup", "Add a backup", "Choose a pool") : [];
 	function sync() {
-		const { name, host } = draft.wanted.pools?.[slot] ?? {};
+		const pool = draft.wanted.pools?.[slot] ?? {};
+		const { name, host } = pool;
 		const own = draft.wanted.saved_pools?.[name];
 		const known = !own && draft.knownPools.find((it) => it.name === name);
-		const chosen = host && (own || known)?.host === host;
+		// A saved pool that pays another address is not this one.
+		const same = (key) => String(own[key] ?? "") === String(pool[key] ?? "");
+		const chosen = host && (own || known)?.host === host && (known || ["port", "wallet", "user_name"].every(same));
 		use[1].value = chosen ? name : "";
 		if (withBackup) backup[1].value = "";
 		setText(text, !chosen ? "" : own ? about(own, own.wallet) : `${known.about} `);

@@ -203,6 +203,7 @@ function splitStep(draft, wizard, { back, next }) {
 
 	async function conflict() {
 		draft.rebase(await api.config());
+		wizard.hasPool = true;
 		failed("The file has changed since you opened it. Your entries are kept. Press the button again.");
 	}
 

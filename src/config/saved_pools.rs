@@ -1,8 +1,8 @@
 //! `saved_pools`: the owner's address book of pools. DPMP does not mine for a saved pool until it is put into `pools`.
 //!
 //! - An entry has the settings of a pool, without its name. They are checked like those in `pools`.
-//! - Clients do not see passwords. A password that a client leaves out is only restored for the same pool: the same
-//!   host, port and wallet. So no pool gets another pool's password.
+//! - Clients do not see passwords. A password that a client leaves out is restored for the same pool: the same host,
+//!   port and wallet. If only the wallet has changed, the entry keeps its password. No other server gets it.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -195,6 +195,18 @@ pub fn put_back(new: &mut Value, old: &Value) {
         let first = same.next()?;
         Some(password(first).or_else(|| same.find_map(password)))
     };
+    let saved = old.get(PATH).and_then(Value::as_object);
+    let saved: Vec<_> = saved
+        .into_iter()
+        .flatten()
+        .filter_map(|(_, pool)| pool.as_object())
+        .collect();
+    // A saved pool may have been changed and renamed, or changed and used, before anything was saved.
+    let only_at_server = |here: Option<&Place>| {
+        let mut there = saved.iter().copied();
+        let mut there = there.by_ref().filter(|it| is_at_server(it, here));
+        there.next().filter(|_| there.next().is_none())
+    };
     for slot in PoolSlot::ALL {
         let slot = slot.to_string();
         let before = old.get("pools").and_then(|pools| pools.get(&slot));
@@ -212,7 +224,10 @@ pub fn put_back(new: &mut Value, old: &Value) {
         match same_place(pool) {
             Some(found) => pool.insert("password".to_owned(), json!(found.unwrap_or_default())),
             None if here.host == there.host || here.wallet == there.wallet => None,
-            None => pool.insert("password".to_owned(), json!("")),
+            None => {
+                let found = only_at_server(Some(&here)).and_then(password);
+                pool.insert("password".to_owned(), json!(found.unwrap_or_default()))
+            }
         };
     }
     let entries = new.get_mut(PATH).and_then(Value::as_object_mut);
@@ -222,14 +237,17 @@ pub fn put_back(new: &mut Value, old: &Value) {
         };
         let before = old.get(PATH).and_then(|saved| saved.get(name));
         let before = before.and_then(Value::as_object);
-        // Another account there may have the same password; no other server gets it.
-        let own = before.filter(|before| match (Place::of(before), Place::of(entry)) {
-            (Some(there), Some(here)) => there.has_server_of(&here),
-            (there, here) => there.is_none() && here.is_none(),
-        });
-        let found = match own {
-            Some(own) => password(own),
-            None => same_place(entry).flatten(),
+        let here = Place::of(entry);
+        let exact = before.filter(|before| Place::of(before) == here);
+        let found = match (exact, same_place(entry)) {
+            (Some(exact), _) => password(exact),
+            (None, Some(found)) => found,
+            // Another account there may have the same password; no other server gets it.
+            (None, None) => {
+                let own = before.filter(|before| is_at_server(before, here.as_ref()));
+                own.or_else(|| only_at_server(here.as_ref()))
+                    .and_then(password)
+            }
         };
         if let Some(found) = found {
             entry.insert("password".to_owned(), json!(found));
@@ -250,6 +268,12 @@ pub fn as_backup(pool: &Map<String, Value>, own_wallet: &str) -> Option<Backup> 
 /// Whether a pool has a host.
 pub fn has_host(pool: &Map<String, Value>) -> bool {
     Place::of(pool).is_some()
+}
+
+fn is_at_server(pool: &Map<String, Value>, server: Option<&Place>) -> bool {
+    let place = Place::of(pool);
+    let both = place.as_ref().zip(server);
+    both.is_some_and(|(place, server)| place.has_server_of(server))
 }
 
 fn is_left_out(pool: &&mut Map<String, Value>) -> bool {
@@ -405,6 +429,40 @@ mod tests {
         assert_eq!(kept[PATH]["a"]["password"], "of-a");
         let renamed = saved(|new| new[PATH] = json!({"other": new[PATH]["c"]}));
         assert_eq!(renamed[PATH]["other"]["password"], "of-c");
+    }
+
+    #[test]
+    fn a_password_follows_its_account_and_else_its_server() {
+        // Pool A has become another account of the same server, and takes the name of the old entry.
+        let mut old = file();
+        old["pools"]["A"] = json!({"host": "c.pool.com", "wallet": "bob", "password": "of-bob"});
+        old[PATH]["c"] = json!({"host": "c.pool.com", "wallet": "alice", "password": "of-alice"});
+        let saved = |change: &dyn Fn(&mut Value)| {
+            let mut new = old.clone();
+            new[PATH] = without_passwords(&new[PATH]).0;
+            for slot in ["A", "B"] {
+                let pool = new["pools"][slot].as_object_mut().unwrap();
+                pool.shift_remove("password");
+            }
+            change(&mut new);
+            put_back(&mut new, &old);
+            new
+        };
+        let replaced = saved(&|new| new[PATH]["c"] = new["pools"]["A"].clone());
+        assert_eq!(replaced[PATH]["c"]["password"], "of-bob");
+        // Renamed, and with another wallet, in one go.
+        let renamed = saved(&|new| {
+            let mut entry = new[PATH]["c"].take();
+            entry["wallet"] = json!("carol");
+            new[PATH] = json!({"d": entry});
+        });
+        assert_eq!(renamed[PATH]["d"]["password"], "of-alice");
+        // With another wallet, and chosen for B.
+        let chosen = saved(&|new| {
+            new[PATH]["c"]["wallet"] = json!("carol");
+            new["pools"]["B"] = new[PATH]["c"].clone();
+        });
+        assert_eq!(chosen["pools"]["B"]["password"], "of-alice");
     }
 
     #[test]
