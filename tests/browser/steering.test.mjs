@@ -100,7 +100,7 @@ test("a temporary change of another tab is not replaced unseen", async () => {
   // The owner has been told, and may replace it.
   await button(page, "For 3 hours").click();
   await until("the change", async () => (await forAll()).work === "A");
-  await page.getByRole("button", { name: "Undo" }).last().click();
+  await page.locator(".toast").last().getByRole("button", { name: "Undo" }).click();
   await until("the other one", async () => (await forAll()).work === "B");
   await send("DELETE", "override", { workers: ["*"] });
   await closePage(page);
