@@ -188,8 +188,10 @@ impl Proxy {
             let config = live.get();
             let timetable = LocalTimetable::new(&config.timetable);
             let (state, now) = (state_now.get(), now());
-            // A wrong day would stay in the ledger for ever; at the end it is better than none.
-            if is_last || ClockProblem::find(now.unix_ms, &state).is_none() {
+            // A wrong day would stay in the ledger for ever. At the end it is better than none. A pool's clock may be
+            // wrong as well, so a difference from it delays nothing.
+            let problem = ClockProblem::find(now.unix_ms, &state);
+            if is_last || problem != Some(ClockProblem::BeforeMade) {
                 ledger.look(&state, timetable.zone(), now.unix_ms);
             }
             let chances = chances_per_day(&state, &past, now);

@@ -1,5 +1,6 @@
 //! From text to JSON, and to the values in it. [`kind`](super::kind) decides what a value means.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
@@ -51,11 +52,13 @@ fn straighten(value: &mut Value, path: &str, warnings: &mut Vec<String>) {
         }
         Value::Object(entries) => {
             let before = std::mem::take(entries);
+            let names: BTreeSet<String> = before.keys().cloned().collect();
             for (name, mut entry) in before {
                 let mut straight = name.clone();
                 clean(&mut straight, &join(path, &name), warnings);
                 // Two names must not become one; the second one is then refused.
-                let name = if entries.contains_key(&straight) {
+                let is_taken = straight != name && names.contains(&straight);
+                let name = if is_taken || entries.contains_key(&straight) {
                     name
                 } else {
                     straight

@@ -685,6 +685,11 @@ impl Miner {
 
     /// Disconnects the miner once its shares are answered and everything that waits has been written.
     pub fn turn_away(&mut self, reason: Eviction, cx: &mut Context<'_>) {
+        if let (Life::Leaving { reason: told, .. }, Eviction::Stopping) = (&mut self.life, &reason)
+        {
+            // Nobody will be there to hear the pools' answers.
+            *told = RejectReason::Stopping;
+        }
         if self.life == Life::Here {
             let until = later(cx.now.at, LEAVE);
             let told = if matches!(reason, Eviction::Stopping) {

@@ -38,7 +38,7 @@ catalogue! {
         "If it wasn't you, correct the setting and set a password.";
     "coinbase_pays_other" Error AtOnce []
         "when a pool's jobs pay your address less than expected, on two of the last three blocks. `payout` sets what is expected.",
-        "when they pay enough on two blocks in a row, or when you dismiss the notice.",
+        "when they pay enough on three blocks in a row, or when you dismiss the notice.",
         "A block found now would pay someone else.",
         "Check the payout address. If it is right, contact the pool or choose another one.";
     "wrong_wallet" Error AtOnce ["nothing_mined"]

@@ -166,7 +166,7 @@ fn a_pool_that_pays_less_is_wrong_from_the_second_block_on() {
         assert!(is_wrong(&mut world, A));
         assert!(!is_wrong(&mut world, B));
         pay(&mut world, A, thousandths(980));
-        blocks(&mut world, A, 1);
+        blocks(&mut world, A, 2);
         assert!(is_wrong(&mut world, A));
         blocks(&mut world, A, 1);
         assert!(!is_wrong(&mut world, A), "over");

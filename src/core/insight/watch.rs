@@ -7,7 +7,8 @@
 //! - Where the reward is split, the owner's part swings, also to nothing, and another miner may well get half of it. So
 //!   only a reward that goes to one other address is wrong.
 //! - A block counts as wrong if any of its jobs was: a pool could pay right in the first one only. The payout is wrong
-//!   once two of the last three blocks were, and right again once two in a row are.
+//!   once two of the last three blocks were, and right again once none of the three is. The present block counts with
+//!   the jobs so far.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -29,7 +30,7 @@ const NEARLY_ALL: f64 = 0.9;
 /// How many blocks are remembered.
 const BLOCKS: usize = 3;
 
-/// So many of them must be wrong, or right one after the other.
+/// So many of them must be wrong.
 const ENOUGH: usize = 2;
 
 /// For how many addresses the usual payout is remembered.
@@ -203,8 +204,7 @@ impl State {
     }
 
     fn is_right(&self) -> bool {
-        let right = self.blocks.iter().take_while(|(_, wrong)| !wrong);
-        right.count() >= ENOUGH
+        self.blocks.len() == BLOCKS && self.blocks.iter().all(|(_, wrong)| !wrong)
     }
 }
 
@@ -315,6 +315,7 @@ mod tests {
         assert_eq!(since, Some(world.time));
         assert_eq!(world.block(Pool, 0.0), since);
         assert_eq!(world.block(Mine, 0.98), since);
+        assert_eq!(world.block(Mine, 0.98), since);
         assert_eq!(world.block(Mine, 0.98), None, "over");
     }
 
@@ -331,6 +332,21 @@ mod tests {
             let since = world.job(Pool, 0.0);
             assert!(since.is_some());
             for _ in 0..5 {
+                assert_eq!(world.block(Mine, 0.98), since);
+                assert_eq!(world.job(Pool, 0.0), since);
+            }
+            // Every second block does, and each one's first job.
+            let mut world = World::new(payout);
+            for _ in 0..3 {
+                world.block(Mine, 0.98);
+            }
+            world.job(Pool, 0.0);
+            world.block(Mine, 0.98);
+            world.block(Mine, 0.98);
+            let since = world.job(Pool, 0.0);
+            assert!(since.is_some());
+            for _ in 0..5 {
+                assert_eq!(world.block(Mine, 0.98), since);
                 assert_eq!(world.block(Mine, 0.98), since);
                 assert_eq!(world.job(Pool, 0.0), since);
             }

@@ -22,6 +22,9 @@ const ENOUGH: f64 = 8.0;
 /// But it does not rise within this many seconds, because shares come in bursts. A flood cannot be one.
 const SHORTEST: f64 = 1.0;
 
+/// Shares that come together, as after a stall of the network, count as if they had taken this many seconds.
+const SOONEST: f64 = 0.05;
+
 /// The factor that counts as far off, and by which it falls if no share comes.
 const FAR: f64 = 4.0;
 
@@ -148,7 +151,7 @@ impl Vardiff {
             }
             return self.change(has.min(told.get()) / FAR, told, least);
         }
-        let wanted = count.work / count.seconds.max(1e-3) * INTERVAL;
+        let wanted = count.work / count.seconds.max(SOONEST) * INTERVAL;
         let off = wanted / has;
         let is_low = off >= FAR && count.shares >= ENOUGH && count.seconds >= SHORTEST;
         let is_clear = off >= FLOOD || off <= 1.0 / FAR;

@@ -183,6 +183,12 @@ impl PoolFacts {
         }
     }
 
+    /// The pool has shown how it takes names.
+    pub fn trust_names(&mut self, names: NameHabit) {
+        self.name_doubts = 0;
+        self.names = names;
+    }
+
     /// Records that a connection was lost, or silent, when it was told a further name. Only the second time counts,
     /// because an outage looks the same.
     pub fn doubt_names(&mut self) {

@@ -125,7 +125,7 @@ impl Core {
         self.close_look(Look::Names, slot, now, out);
         let pool = &mut self.pools[slot];
         if let Some(names) = names {
-            pool.facts.names = names;
+            pool.facts.trust_names(names);
         } else {
             pool.facts.doubt_names();
             pool.names_next = Some(later(now.at, ONCE_MORE));

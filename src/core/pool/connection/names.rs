@@ -192,7 +192,7 @@ impl Connection {
         };
         match outcome {
             Outcome::True if talk.facts.names != NameHabit::Proven => {
-                talk.facts.names = NameHabit::Proven;
+                talk.facts.trust_names(NameHabit::Proven);
                 self.ask_names(talk);
             }
             Outcome::Rejected(reject) if RejectClass::of(reject) == RejectClass::Unauthorized => {
