@@ -116,6 +116,7 @@ test("Home says when no miner has connected yet, or all have left", async () => 
 
 test("the page itself reports that DPMP has stopped", async () => {
   const home = await start();
+  await home.page.locator(".hero").getByText("Mining").first().waitFor();
   home.running.forEach((miner) => miner.stop());
   home.dpmp.child.kill("SIGKILL");
   await home.page.getByRole("alert").getByText(/What you see is from/).waitFor();
