@@ -23,7 +23,7 @@ mod pools;
 #[path = "support/process.rs"]
 mod process;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
@@ -303,7 +303,7 @@ fn restart(count: usize) {
             settled.map_or_else(never, |(.., cpu)| seconds(cpu)),
             seconds(cpu() - idle),
         );
-        let mut reasons = HashMap::<String, usize>::new();
+        let mut reasons = BTreeMap::<String, usize>::new();
         for record in miners.ledgers.iter().flat_map(|it| it.rejections()) {
             let text = record.answer.map(|answer| answer.text);
             *reasons.entry(text.unwrap_or_default()).or_default() += 1;
