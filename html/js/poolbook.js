@@ -26,18 +26,20 @@ export function poolChoice(slot, draft, changed, withBackup) {
 		const box = h("select", { id }, h("option", { value: "" }, none), group("Saved pools", saved(draft).map(([name]) => name)), group("Known pools", draft.knownPools.map(({ name }) => name)));
 		// With the arrow keys, every pool on the way would be taken: they only look until Enter, or until one leaves.
 		let looking = false;
-		const take = async () => {
+		const take = async (stays = true) => {
 			looking = false;
 			if (box.value) await edit({ action, slot, name: box.value });
 			sync();
+			// The form is new.
+			if (stays) document.getElementById(id)?.focus({ preventScroll: true });
 		};
 		box.addEventListener("keydown", ({ key }) => {
-			if (key === "Enter" && looking) take().then(() => document.getElementById(id)?.focus({ preventScroll: true }));
+			if (key === "Enter" && looking) take();
 			else looking ||= key.startsWith("Arrow") || key.length === 1;
 		});
 		box.addEventListener("pointerdown", () => (looking = false));
 		box.addEventListener("change", () => looking || take());
-		box.addEventListener("blur", () => looking && take());
+		box.addEventListener("blur", () => looking && take(false));
 		return [h("div", { class: "field-label" }, h("label", { for: id }, label)), box];
 	};
 	const use = chooser("use", "Choose a pool", "None of these");
