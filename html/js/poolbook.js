@@ -28,7 +28,7 @@ export function poolChoice(slot, draft, changed, withBackup) {
 		let looking = false;
 		const take = async (stays = true) => {
 			looking = false;
-			if (box.value) await edit({ action, slot, name: box.value });
+			if (box.value && box.value !== box.dataset.at) await edit({ action, slot, name: box.value });
 			sync();
 			// The form is new.
 			if (stays) document.getElementById(id)?.focus({ preventScroll: true });
@@ -54,7 +54,7 @@ export function poolChoice(slot, draft, changed, withBackup) {
 		// A saved pool that pays another address is not this one.
 		const same = (key) => String(own[key] ?? "") === String(pool[key] ?? "");
 		const chosen = host && (own || known)?.host === host && (known || ["port", "wallet", "user_name"].every(same));
-		use[1].value = chosen ? name : "";
+		use[1].dataset.at = use[1].value = chosen ? name : "";
 		if (withBackup) backup[1].value = "";
 		setText(text, !chosen ? "" : own ? about(own, own.wallet) : `${known.about} `);
 		source.hidden = !chosen || !known;
