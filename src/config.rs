@@ -605,7 +605,7 @@ fn of_json(raw: Value) -> Result<LoadedConfig, ConfigErrors> {
     }
 }
 
-/// Parses a configuration's JSON without checking it, for code that edits a part of it. It may contain passwords.
+/// Parses a configuration's JSON without checking it, for code that edits part of it. The result may contain passwords.
 ///
 /// # Errors
 /// Where the text stops being one JSON object, and keys that stand twice.

@@ -8,7 +8,7 @@ const ROWS = 300;
 const WAIT_SECONDS = 20;
 const RETRY_MS = 3000;
 const LEVELS = ["trace", "debug", "info", "warn", "error"];
-/** Whoever looks for problems wants to know when they were over. */
+/** Someone who looks for problems also wants to know when they ended. */
 const levelOf = ({ event, level }) => LEVELS.indexOf(event === "trouble_over" ? "warn" : level);
 /** Too many to show unless the owner asks. */
 const MANY = ["share_result", "pool_switched", "job_shared"];
@@ -47,7 +47,7 @@ function mount(host) {
 	const fits = (entry) => matches(entry.event, filter);
 	const rowOf = (entry) => row(entry, day !== "");
 
-	/** Adds a row where its time belongs: a line that stands for several events is written later. */
+	/** Adds a row in order of time. A line that counts several events is written after them. */
 	function place(entry) {
 		const row = rowOf(entry);
 		const time = (it) => it.querySelector("time").dateTime;

@@ -685,31 +685,31 @@ impl Miner {
 
     /// Disconnects the miner once its shares are answered and everything that waits has been written.
     pub fn turn_away(&mut self, reason: Eviction, cx: &mut Context<'_>) {
-        if let (Life::Leaving { reason: told, .. }, Eviction::Stopping) = (&mut self.life, &reason)
-        {
+        let told = if matches!(reason, Eviction::Stopping) {
+            RejectReason::Stopping
+        } else {
+            RejectReason::PoolLost
+        };
+        match &mut self.life {
+            Life::Here => (),
             // Nobody will be there to hear the pools' answers.
-            *told = RejectReason::Stopping;
-        }
-        if self.life == Life::Here {
-            let until = later(cx.now.at, LEAVE);
-            let told = if matches!(reason, Eviction::Stopping) {
-                RejectReason::Stopping
-            } else {
-                RejectReason::PoolLost
-            };
-            self.life = Life::Leaving {
-                until,
-                reason: told,
-            };
-            if matches!(reason, Eviction::NoWork) {
-                self.note_leaving(cx);
+            Life::Leaving { reason, .. } if told == RejectReason::Stopping => {
+                return *reason = told;
             }
-            cx.report(Fact::MinerTurnedAway {
-                miner: self.id,
-                peer: self.peer,
-                reason,
-            });
+            Life::Leaving { .. } | Life::Gone { .. } => return,
         }
+        self.life = Life::Leaving {
+            until: later(cx.now.at, LEAVE),
+            reason: told,
+        };
+        if matches!(reason, Eviction::NoWork) {
+            self.note_leaving(cx);
+        }
+        cx.report(Fact::MinerTurnedAway {
+            miner: self.id,
+            peer: self.peer,
+            reason,
+        });
     }
 
     /// Closes the connection of a miner that is being disconnected when there is nothing left to wait for.

@@ -393,6 +393,12 @@ impl Pool {
         standing.into_iter().chain(self.retired_of(line))
     }
 
+    /// The same, as far as they are established.
+    pub fn established_on(&self, line: LineId) -> impl Iterator<Item = &Connection> {
+        let connections = self.connections_of(line);
+        connections.filter_map(|conn| Some(&**self.connections.get(&conn)?))
+    }
+
     /// The connection is established, and the handshake begins. `false` if it is no longer needed.
     pub fn begin(
         &mut self,
@@ -502,11 +508,10 @@ impl Pool {
         };
         state.members.remove(&miner);
         let is_empty = state.members.is_empty();
-        let connections = self.connections_of(line);
-        let connections = connections.filter_map(|conn| self.connections.get(&conn));
+        let connections = self.established_on(line);
         let waiting = |it: &Connection| (it.pending_of(miner).count(), it.pending().count());
         let (own, all) = connections
-            .map(|it| waiting(it))
+            .map(waiting)
             .fold((0, 0), |(own, all), (more, of)| (own + more, all + of));
         if is_empty && (all == 0 || self.deserted.len() >= MOST_DESERTED) {
             self.remove_line(line, moment);

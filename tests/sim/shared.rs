@@ -344,9 +344,8 @@ fn a_pool_without_room_gets_one_connection_per_miner() {
     assert!(accepted(&world).iter().all(|accepted| *accepted > 30));
 }
 
-/// The pool rejects one miner's shares and may drop the connection because of them. The miner gets another one.
-#[test]
-fn a_miner_with_rejected_shares_gets_its_own_connection() {
+/// Twelve miners, of which pool A has rejected one's shares for half an hour.
+fn farm_with_a_refused_miner() -> World {
     let bad = PoolOptions {
         refuse_all: Some(Verdict::LowDifficulty),
         refuse_e2: Some(vec![0, 0, 0, 1]),
@@ -359,6 +358,13 @@ fn a_miner_with_rejected_shares_gets_its_own_connection() {
     let mut world = farm(12, 250, [bad, good]);
     world.run(Duration::from_secs(1800), |_| ());
     assert_eq!(standing(&world), [2, 1]);
+    world
+}
+
+/// The pool rejects one miner's shares and may drop the connection because of them. The miner gets another one.
+#[test]
+fn a_miner_with_rejected_shares_gets_its_own_connection() {
+    let world = farm_with_a_refused_miner();
     let rejected = world.rigs.iter().map(|rig| rig.model.ledger().rejected());
     let rejected: Vec<u64> = rejected.filter(|rejected| *rejected > 0).collect();
     assert_eq!(rejected.len(), 1);
@@ -1011,18 +1017,7 @@ fn shares_on_many_former_connections_are_answered_at_the_end() {
 /// The pools swap places: a miner that has its own connection at one of them shares again at the other.
 #[test]
 fn a_miner_apart_at_one_pool_shares_connections_to_another_in_its_place() {
-    let bad = PoolOptions {
-        refuse_all: Some(Verdict::LowDifficulty),
-        refuse_e2: Some(vec![0, 0, 0, 1]),
-        ..PoolOptions::default()
-    };
-    let good = PoolOptions {
-        seed: 2,
-        ..PoolOptions::default()
-    };
-    let mut world = farm(12, 250, [bad, good]);
-    world.run(Duration::from_secs(1800), |_| ());
-    assert_eq!(standing(&world), [2, 1]);
+    let mut world = farm_with_a_refused_miner();
     let mut settings = (**world.core.config()).clone();
     let [a, b] = PoolSlot::ALL.map(|slot| settings.pools[slot].clone());
     settings.pools = PerPool::new(b, a);

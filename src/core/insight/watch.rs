@@ -2,10 +2,10 @@
 //!
 //! - With `auto`, three full jobs that agree define what is usual. After three jobs of a better kind, that becomes the
 //!   usual one. The usual payout is remembered across restarts, for each address of the pool and each payout address.
-//! - Where most of the reward is the owner's, a percentage point less is wrong, or half of it if the owner was content
-//!   with a part before.
-//! - Where the reward is split, the owner's part swings, also to nothing, and another miner may well get half of it. So
-//!   only a reward that goes to one other address is wrong.
+//! - If the owner usually gets 90% or more, a loss of more than a percentage point is wrong. If the owner usually gets
+//!   50% to 90%, a loss of more than half of that is wrong.
+//! - If the reward is usually split, the owner's part varies, even to nothing, and another miner may get half of it. It
+//!   is wrong only if nearly all goes to one other address.
 //! - A block counts as wrong if any of its jobs was: a pool could pay right in the first one only. The payout is wrong
 //!   once two of the last three blocks were, and right again once none of the three is. The present block counts with
 //!   the jobs so far.
@@ -21,10 +21,10 @@ use crate::stratum::job::BlockHash;
 /// How many jobs must agree.
 const LESSONS: usize = 3;
 
-/// How far the owner's part may fall where most of the reward is theirs. A smaller part counts as none.
+/// How far the owner's part may fall if it is nearly all. A part smaller than this counts as none.
 const LEEWAY: f64 = 0.01;
 
-/// So much for one address is no reward that is split; the rest is the pool's fee.
+/// With this part for one address, a reward is not split; the rest is the pool's fee.
 const NEARLY_ALL: f64 = 0.9;
 
 /// How many blocks are remembered.
@@ -411,11 +411,11 @@ mod tests {
             assert_eq!(world.job_of(Pool, share, other), None);
             world.block += 1;
         }
-        // The owner drops out of it.
+        // The owner's part falls to nothing.
         for _ in 0..3 {
             assert_eq!(world.block(Shared, 0.0), None);
         }
-        // Someone gets all of it.
+        // One address gets all of it.
         let mut world = sharing(0.0);
         world.block(Pool, 0.0);
         assert!(world.block(Pool, 0.0).is_some());

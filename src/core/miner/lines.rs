@@ -310,8 +310,7 @@ impl Miner {
         let mut waiting = Vec::new();
         for (slot, line) in self.all_lines() {
             let pool = &cx.pools[slot];
-            let connections = pool.connections_of(line);
-            let connections = connections.filter_map(|conn| pool.connections.get(&conn));
+            let connections = pool.established_on(line);
             let shares = connections.flat_map(|it| it.pending_of(self.id));
             waiting.extend(shares.filter_map(|share| Some(share.asker.as_ref()?.id.clone())));
         }
@@ -331,7 +330,6 @@ impl Miner {
 
 /// How many of a miner's shares wait for an answer on a line.
 fn waiting_on(pool: &Pool, line: LineId, miner: MinerId) -> usize {
-    let connections = pool.connections_of(line);
-    let connections = connections.filter_map(|conn| pool.connections.get(&conn));
+    let connections = pool.established_on(line);
     connections.map(|it| it.pending_of(miner).count()).sum()
 }

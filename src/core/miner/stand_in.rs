@@ -88,8 +88,8 @@ impl Miner {
             || !ready && self.trials[slot] != Trial::Pending
     }
 
-    /// The pools with work that it may work for. While it stands in, these do not include its own, unless it is the
-    /// miner that tests it.
+    /// The pools with work that it may work for. While it stands in, its own pool is not one of them, unless it is the
+    /// miner that tests that pool.
     pub(super) fn without_own(&self, has_work: PerPool<bool>, cx: &Context<'_>) -> PerPool<bool> {
         match self.stands_in_at() {
             Some(other) if has_work[other] && !cx.pools[other.other()].answers.tries(self.id) => {

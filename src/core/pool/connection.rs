@@ -437,7 +437,7 @@ impl Connection {
         let Some(order) = self.is_configuring() else {
             return false;
         };
-        // A pool that granted it before does not close the connection because of it, unless it is now a different pool.
+        // Configure cannot be why a pool closes that granted it before, unless a different pool has that address now.
         if facts.granted && failures < ENOUGH_FAILURES {
             return false;
         }

@@ -310,7 +310,7 @@ impl<'a> Taker<'a> {
             let value = value.and_then(|value| serde_json::from_str::<&str>(value.get()).ok());
             value == Some(search.pool.as_str())
         };
-        // Whoever looks for problems wants to know when they were over.
+        // Someone who looks for problems also wants to know when they ended.
         let level = if fields.event == Name::TroubleOver.text() {
             Ok(Level::Warn)
         } else {

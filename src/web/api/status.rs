@@ -239,7 +239,7 @@ fn hashrate_of(snapshot: &Snapshot, slot: PoolSlot) -> Option<f64> {
     }
 }
 
-/// The part of the miners' time since the start that went to A; unknown if A or B was another pool for a part of it.
+/// A's share of the miners' time since the start; unknown if A or B was a different pool for some of it.
 pub(super) fn time_share_a(snapshot: &Snapshot) -> Option<f64> {
     if snapshot
         .pools

@@ -98,7 +98,7 @@ pub(super) fn pays_other(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<Alert>
         }
         Expected::Usual(_) => {
             format!(
-                "{paid}. Before, the reward was split among several addresses. Now one gets nearly all of it."
+                "{paid}. The reward used to be split among several addresses. Now nearly all of it goes to one."
             )
         }
         Expected::AtLeast(least) => format!("{paid}. Your minimum is {}.", Percent(least)),
