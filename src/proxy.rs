@@ -31,7 +31,7 @@ use crate::shell::flush::Flush;
 use crate::shell::inbox::{self, Context, Input, Live};
 use crate::shell::names::Names;
 use crate::shell::panics::Panics;
-use crate::shell::running::{self, Instance};
+use crate::shell::running::{self, Claim, Instance};
 use crate::shell::scheduler::{Parts, Scheduler};
 use crate::shell::settings::Settings;
 use crate::shell::tls::miner::Certificate;
@@ -79,6 +79,7 @@ pub struct Proxy {
     scheduler: JoinHandle<Memory>,
     state: PathBuf,
     running: (PathBuf, Arc<str>),
+    claim: Claim,
     is_set_up: bool,
     store: JoinHandle<()>,
     blocks: JoinHandle<()>,
@@ -93,7 +94,7 @@ pub struct Proxy {
 /// Runs the proxy until it is stopped.
 ///
 /// # Errors
-/// If the configuration is unusable or a port is taken.
+/// If the configuration is unusable, another DPMP uses its folder, or a port is taken.
 pub fn run(config: &Path) -> anyhow::Result<ExitCode> {
     let proxy = Proxy::start(config, true)?;
     let panics = proxy.stop_on_panic();
@@ -107,9 +108,10 @@ impl Proxy {
     /// Starts everything. `log_to_stdout` is off where a person looks at the terminal.
     ///
     /// # Errors
-    /// If the configuration is unusable, a port is taken or the system has no room.
+    /// If the configuration is unusable, another DPMP uses its folder, a port is taken, or the system has no room.
     pub fn start(path: &Path, log_to_stdout: bool) -> anyhow::Result<Self> {
         let mut loaded = config::load_or_create(path)?;
+        let claim = running::claim(path)?;
         log::warn_of_unknown_names(&mut loaded);
         let config = Arc::new(loaded.config);
         // The usual limit of 1,024 open files is soon reached.
@@ -290,6 +292,7 @@ impl Proxy {
             scheduler,
             state,
             running: (running, instance),
+            claim,
             is_set_up,
             store,
             blocks,
@@ -396,6 +399,7 @@ impl Proxy {
         let uptime = self.started.elapsed();
         self.observer.observe(&Fact::Stopped { uptime }, now());
         drop(self.log);
+        drop(self.claim);
         saved
     }
 }

@@ -1,10 +1,12 @@
-//! `running.json`, next to the configuration while DPMP runs: its real ports, and a number that tells its answers from
-//! another program's. `dpmp healthcheck` reads it.
+//! The folder of a running DPMP belongs to it alone. `running.json` in that folder has its real ports, and a number that
+//! tells its answers from another program's; `dpmp healthcheck` reads it.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use anyhow::bail;
 use serde::{Deserialize, Serialize};
 
 use crate::random::secret;
@@ -37,6 +39,52 @@ pub fn new_instance() -> anyhow::Result<String> {
     Ok(hex::encode(secret::<16>()?))
 }
 
+/// Held while DPMP runs: no other DPMP can use the configuration's folder.
+#[derive(Debug)]
+pub struct Claim {
+    /// The lock ends with it. `None` where the system cannot lock a folder.
+    _folder: Option<File>,
+}
+
+/// Claims the configuration's folder. Two programs with one state file would forget each other's totals, and which work
+/// was handed out.
+///
+/// # Errors
+/// If another DPMP holds it.
+pub fn claim(config: &Path) -> anyhow::Result<Claim> {
+    let folder = match config.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    match locked(folder) {
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+            let folder = folder.display();
+            let other = match read(&path(config)) {
+                Some(running) => format!(", which listens for miners on {},", running.listen),
+                None => String::new(),
+            };
+            bail!("another DPMP{other} uses the folder {folder}; give each DPMP its own folder")
+        }
+        // Some file systems have no locks. Mining matters more than this check.
+        locked => Ok(Claim {
+            _folder: locked.ok(),
+        }),
+    }
+}
+
+#[cfg(unix)]
+fn locked(folder: &Path) -> io::Result<File> {
+    use rustix::fs::{FlockOperation, flock};
+    let folder = File::open(folder)?;
+    flock(&folder, FlockOperation::NonBlockingLockExclusive)?;
+    Ok(folder)
+}
+
+#[cfg(not(unix))]
+fn locked(_: &Path) -> io::Result<File> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
 /// The path for this configuration file.
 pub fn path(config: &Path) -> PathBuf {
     config.with_file_name("running.json")
@@ -66,6 +114,24 @@ pub fn remove(path: &Path, instance: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    #[cfg(unix)]
+    fn a_folder_can_be_claimed_again_only_once_it_is_given_up() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = folder.path().join("config.json");
+        let first = claim(&config).unwrap();
+        let refused = claim(&folder.path().join("other.json")).unwrap_err();
+        assert!(
+            refused
+                .to_string()
+                .starts_with("another DPMP uses the folder ")
+        );
+        drop(first);
+        claim(&config).unwrap();
+        // The start itself says what is wrong with a folder that does not exist.
+        claim(Path::new("/nowhere/at/all/config.json")).unwrap();
+    }
 
     #[test]
     fn the_file_is_read_back_as_written_and_removed_by_its_own_instance() {

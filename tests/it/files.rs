@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::support::client::Client;
 use crate::support::http::Http;
-use crate::support::proxy::{Proxy, Setup, check};
+use crate::support::proxy::{Proxy, Setup, check, command};
 use crate::support::{SOON, pool, wait_until};
 
 fn pipe(path: &Path) {
@@ -141,6 +141,22 @@ fn a_config_that_is_not_a_file_is_reported_at_the_start() {
         }
         remove(&path);
     }
+}
+
+/// Both would write the same state file.
+#[test]
+fn a_second_proxy_in_the_same_folder_does_not_start() {
+    let mut proxy: Proxy = Setup::bare().start();
+    let other = proxy.file("other.json");
+    // If it got further, it would fail for another reason: its ports are taken.
+    fs::copy(proxy.file("config.json"), &other).unwrap();
+    let (started, said) = command(&other, &[]);
+    let wanted = format!(
+        "another DPMP, which listens for miners on {}, uses the folder",
+        proxy.address()
+    );
+    assert!(!started && said.contains(&wanted), "{said}");
+    proxy.check_running();
 }
 
 /// A disk that was full leaves a partial line.
