@@ -55,10 +55,16 @@ export function setTemporary({ work, workers, end, clear = [] }, steering, names
 				({ set_ms: set } = await api.setOverride({ work, workers, ...end, before_ms: lastChange(steering, workers) }));
 			} catch (error) {
 				// The owner now knows that there is another change, and may replace it.
-				if (error.code === "conflict") steering.overrides = (await api.steering()).overrides;
+				if (error.code === "conflict") await see(steering);
 				throw error;
 			}
-			if (clear.length) await api.setWorkers(withoutWork(clear));
+			try {
+				if (clear.length) await api.setWorkers(withoutWork(clear));
+			} catch (error) {
+				// The next try replaces the owner's own change.
+				await see(steering);
+				throw error;
+			}
 		},
 		{
 			done: `${orderWords(work, names, "Paused")}${whom} ${endWords(until, now)}.`,
@@ -70,10 +76,12 @@ export function setTemporary({ work, workers, end, clear = [] }, steering, names
 	);
 }
 
+const see = async (steering) => (steering.overrides = (await api.steering()).overrides);
 const withoutWork = (workers) => Object.fromEntries(workers.map((worker) => [worker, { work: null }]));
 
-export function endTemporary(change, done) {
-	return command(() => api.endOverride(change.workers, change.set_ms), { done, back: () => api.setOverride(asSet(change)) });
+export function endTemporary(change, steering, done) {
+	const before_ms = lastChange({ overrides: steering.overrides.filter((it) => it !== change) }, change.workers);
+	return command(() => api.endOverride(change.workers, change.set_ms), { done, back: () => api.setOverride({ ...asSet(change), before_ms }) });
 }
 
 /** Sets or removes settings of workers: { worker: { work, name, … } }; null removes a key. */

@@ -7,6 +7,8 @@ const KEPT = 4000;
 const ROWS = 300;
 const WAIT_SECONDS = 20;
 const RETRY_MS = 3000;
+/** A line that counts several events comes at most a minute after its time. */
+const SET_BACK_MS = 120_000;
 const LEVELS = ["trace", "debug", "info", "warn", "error"];
 /** Someone who looks for problems also wants to know when they ended. */
 const levelOf = ({ event, level }) => LEVELS.indexOf(event === "trouble_over" ? "warn" : level);
@@ -53,7 +55,7 @@ function mount(host) {
 		const time = (it) => it.querySelector("time").dateTime;
 		const rows = [...list.children];
 		// Files are read from the newest line on, and live events come the other way round.
-		const next = day ? rows[rows.findLastIndex((it) => time(it) >= time(row)) + 1] : rows.find((it) => time(it) <= time(row));
+		const next = day ? rows[rows.findLastIndex((it) => time(it) >= time(row)) + 1] : rows.find((it) => !isLater(time(it), time(row)));
 		list.insertBefore(row, next ?? null);
 	}
 
@@ -64,7 +66,8 @@ function mount(host) {
 	}
 
 	function add(entries) {
-		kept = [...kept, ...entries].sort((x, y) => (x.event.ts > y.event.ts) - (x.event.ts < y.event.ts)).slice(-KEPT);
+		for (const entry of entries) kept.splice(kept.findLastIndex((it) => !isLater(it.event.ts, entry.event.ts)) + 1, 0, entry);
+		kept = kept.slice(-KEPT);
 		if (day) return;
 		if (paused) {
 			whilePaused += entries.filter(fits).length;
@@ -138,6 +141,9 @@ function mount(host) {
 		rebuild.cancel();
 	};
 }
+
+/** Whether `ts` belongs after `other`. If it is much later, the clock was set back in between. */
+const isLater = (ts, other) => ts > other && Date.parse(ts) - Date.parse(other) < SET_BACK_MS;
 
 function dayOf(ms) {
 	const date = new Date(ms);

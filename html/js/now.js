@@ -94,7 +94,7 @@ function linesOf(steering, spans, names) {
 	}
 	if (all) {
 		const back = steering.timetable.work ? `Back to the timetable now${steering.timetable.work === "pause" ? ", which pauses all" : ""}` : `Back to ${usual} now`;
-		const run = () => endTemporary(all, steering.timetable.work ? "The timetable is in force again." : `The usual split ${usual} is in force again.`);
+		const run = () => endTemporary(all, steering, steering.timetable.work ? "The timetable is in force again." : `The usual split ${usual} is in force again.`);
 		list.push({ main: true, image: "timetable", title: `${orderWords(all.work, names, "Paused")} ${endWords(all.until_ms, now)}`, note: ["Temporary change", next].filter(Boolean).join(" · "), back, run });
 	} else if (force) {
 		const until = force.untilMs === null ? "" : ` until ${upcoming(force.untilMs, now)}`;
@@ -108,7 +108,7 @@ function linesOf(steering, spans, names) {
 	const some = steering.overrides.filter((change) => !isForAll(change));
 	for (const change of some.slice(0, MOST)) {
 		const whom = listWords(change.workers.map((worker) => shownName(steering.workers.find((it) => it.worker === worker) ?? { worker })));
-		list.push({ image: "miners", title: `${whom}: ${orderWords(change.work, names, "Paused")} ${endWords(change.until_ms, now)}`, note: null, back: "End now", run: () => endTemporary(change, `The change for ${whom} has ended.`) });
+		list.push({ image: "miners", title: `${whom}: ${orderWords(change.work, names, "Paused")} ${endWords(change.until_ms, now)}`, note: null, back: "End now", run: () => endTemporary(change, steering, `The change for ${whom} has ended.`) });
 	}
 	if (some.length > MOST) list.push({ image: "miners", title: `${counted(some.length - MOST, "more temporary change")}; see Miners`, note: null });
 	return list;

@@ -32,7 +32,7 @@ function mount(host) {
 
 function wizard(body, answer, hasPool) {
 	const draft = new Draft(answer);
-	const wizard = { hasPool, onlyA: false, percent: percentOf(draft), stop: () => {} };
+	const wizard = { hasPool, onlyA: false, percent: percentOf(draft) ?? 50, stop: () => {} };
 	forgetExamples(draft);
 	const panel = h("div", { class: "card setup-panel" });
 	const marks = STEPS.map((title, i) => h("li", {}, h("span", { class: "step-number", "aria-hidden": "true" }, String(i + 1)), title));
@@ -55,9 +55,10 @@ function wizard(body, answer, hasPool) {
 	return () => wizard.stop();
 }
 
+/** `null` if no pool has a weight. */
 function percentOf(draft) {
 	const { poolA_weight: a = 50, poolB_weight: b = 50 } = draft.wanted.scheduler ?? {};
-	return a + b > 0 ? (100 * a) / (a + b) : 50;
+	return a + b > 0 ? (100 * a) / (a + b) : null;
 }
 
 /** An example must not look like an entry. */
@@ -175,7 +176,8 @@ function splitStep(draft, wizard, { back, next }) {
 	const save = button("Save and start", async () => {
 		if (parsePercent(field.value) === null) return field.focus();
 		const a = wizard.onlyA ? 100 : wizard.percent;
-		if (Math.abs(a - percentOf(draft)) > 1e-6) {
+		const before = percentOf(draft);
+		if (before === null || Math.abs(a - before) > 1e-6) {
 			draft.set("scheduler.poolA_weight", a);
 			draft.set("scheduler.poolB_weight", Number((100 - a).toFixed(6)));
 		}

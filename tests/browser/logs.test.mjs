@@ -44,11 +44,17 @@ test("ends of problems are important, and rows stand in the order of time", asyn
   // It stands for several wrong passwords and was written a minute after the last of them.
   const late = [fake(50, "warn", "config_warning", "About the configuration"), fake(20, "warn", "login_refused", "Someone entered a wrong password (5 times)")];
   const page = await openPage(browser, program.base);
+  // The clock is set back by almost an hour.
+  const back = [fake(-3000, "warn", "trouble_began", "CKPool is down again"), fake(-2990, "info", "trouble_over", "Over: CKPool is down again")];
+  const parts = [first, late, back];
   let answers = 0;
+  let setBack;
+  const isSetBack = new Promise((resolve) => (setBack = resolve));
   await page.route("**/api/v1/events?**", async (route) => {
-    answers += 1;
-    if (answers > 2) return;
-    await route.fulfill({ json: { events: answers === 1 ? first : late, next: answers, missed: 0 } });
+    const events = parts[answers++];
+    if (!events) return;
+    if (events === back) await isSetBack;
+    await route.fulfill({ json: { events, next: answers, missed: 0 } });
   });
   await page.goto(`${program.base}/logs`);
   const texts = () => page.locator(".log-text").allInnerTexts();
@@ -56,6 +62,11 @@ test("ends of problems are important, and rows stand in the order of time", asyn
   await until("the rows", async () => String(await texts()) === String(expected));
   await page.getByRole("button", { name: "Events", exact: true }).click();
   await until("all rows", async () => String(await texts()) === String(expected.toSpliced(2, 0, "CKPool works")));
+  setBack();
+  const newest = ["Over: CKPool is down again", "CKPool is down again"];
+  await until("the new rows above", async () => String(await texts()) === String([...newest, ...expected.toSpliced(2, 0, "CKPool works")]));
+  await page.getByRole("button", { name: "Important", exact: true }).click();
+  await until("the same order", async () => String(await texts()) === String([...newest, ...expected]));
   await page.unrouteAll({ behavior: "ignoreErrors" });
   await closePage(page);
   await program.stop();

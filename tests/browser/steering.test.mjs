@@ -102,6 +102,12 @@ test("a temporary change of another tab is not replaced unseen", async () => {
   await until("the change", async () => (await forAll()).work === "A");
   await page.locator(".toast").last().getByRole("button", { name: "Undo" }).click();
   await until("the other one", async () => (await forAll()).work === "B");
+  await button(page, "Back to 70:30 now").click();
+  await until("the end", async () => !(await forAll()));
+  await send("PUT", "override", { work: "pause", workers: ["*"] });
+  await page.locator(".toast").last().getByRole("button", { name: "Undo" }).click();
+  await page.locator(".toast").last().getByText(/^Not changed: The temporary change was set or ended in the meantime/).waitFor();
+  assert.equal((await forAll()).work, "pause");
   await send("DELETE", "override", { workers: ["*"] });
   await closePage(page);
 });
