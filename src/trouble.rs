@@ -83,17 +83,6 @@ pub enum Push {
     Never,
 }
 
-impl Push {
-    /// In words for the docs.
-    pub fn words(self) -> &'static str {
-        match self {
-            Self::AtOnce => "immediately",
-            Self::Later => "after 2 minutes",
-            Self::Never => "none",
-        }
-    }
-}
-
 /// A kind of alert.
 #[derive(Debug)]
 pub struct Kind {
@@ -167,15 +156,20 @@ mod tests {
 
     /// The docs' section about a kind.
     fn documented(kind: &Kind) -> String {
+        let level = match kind.level {
+            Level::Error => "Error",
+            Level::Warning => "Warning",
+            Level::Info => "Info",
+            Level::Good => "Good",
+        };
+        let message = match kind.push {
+            Push::AtOnce => " Immediate message.",
+            Push::Later => "",
+            Push::Never => " No message.",
+        };
         format!(
-            "### `{}`\n\nLevel: {}. Message: {}. {}\n\n- **Begins:** {}\n- **Ends:** {}\n- **What to do:** {}\n",
-            kind.name,
-            kind.level.name(),
-            kind.push.words(),
-            kind.meaning,
-            kind.begins,
-            kind.over,
-            kind.action
+            "### `{}`\n\n{level}.{message} {}\n\n- Begins {}\n- Ends {}\n- {}\n",
+            kind.name, kind.meaning, kind.begins, kind.over, kind.action
         )
     }
 
