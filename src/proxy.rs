@@ -139,7 +139,8 @@ impl Proxy {
         observer.notices.note_start(&loaded.troubles, now().unix_ms);
         warn_of_little_room(&config, &room, tell);
         let state = store::state_path(path);
-        let (memory, problem) = store::load(&state);
+        let run_before = history::path(path).exists();
+        let (memory, problem) = store::load(&state, run_before);
         if let Some(problem) = problem {
             tell(&state_problem(problem));
         }

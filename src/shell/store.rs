@@ -24,10 +24,10 @@ pub fn state_path(config: &Path) -> PathBuf {
 /// The Python version's file of workers' best shares.
 const OLD_BEST_SHARES: &str = "best_shares.json";
 
-/// Reads the state. A missing file means an empty state, except for best shares of the Python version next to it. A
-/// file that cannot be read is renamed to `state.json.unreadable`, never overwritten, and the problem is returned as
-/// well.
-pub fn load(path: &Path) -> (Memory, Option<String>) {
+/// Reads the state. A missing file means an empty state, except for best shares of the Python version next to it; if
+/// DPMP has `run_before`, work may have been handed out. A file that cannot be read is renamed to
+/// `state.json.unreadable`, never overwritten, and the problem is returned as well.
+pub fn load(path: &Path, run_before: bool) -> (Memory, Option<String>) {
     let problem = match files::read_text(path, files::LARGEST_OWN) {
         Ok(text) => match serde_json::from_str(&text) {
             Ok(memory) => return (memory, None),
@@ -46,6 +46,9 @@ pub fn load(path: &Path) -> (Memory, Option<String>) {
             let mut memory = Memory::default();
             let old = best_shares(&path.with_file_name(OLD_BEST_SHARES));
             memory.totals.remember_best(old);
+            if run_before {
+                memory.handed_out = KeptWork::unknown();
+            }
             return (memory, None);
         }
         Err(error) => error.to_string(),
@@ -148,7 +151,7 @@ mod tests {
             ("{", None),
         ] {
             fs::write(&old, text).unwrap();
-            let (memory, problem) = load(&path);
+            let (memory, problem) = load(&path, false);
             assert_eq!(problem, None);
             let rig = memory.totals.workers.get("rig");
             assert_eq!(rig.and_then(|rig| rig.best_ever()), expected, "{text}");
@@ -156,7 +159,7 @@ mod tests {
         }
         fs::write(&old, r#"{"rig": 1}"#).unwrap();
         save(&path, &Memory::default()).unwrap();
-        assert_eq!(load(&path), (Memory::default(), None));
+        assert_eq!(load(&path, false), (Memory::default(), None));
     }
 
     #[test]
@@ -171,7 +174,7 @@ mod tests {
         state["overrides"] = serde_json::json!([{"work": "of a later version"}]);
         state["handed_out"] = 7.into();
         fs::write(&path, state.to_string()).unwrap();
-        let (found, problem) = load(&path);
+        let (found, problem) = load(&path, false);
         assert_eq!(found.totals, memory.totals);
         assert_eq!(found.handed_out, KeptWork::unknown());
         let problem = problem.unwrap();
@@ -186,16 +189,18 @@ mod tests {
     fn the_state_survives_and_an_unreadable_file_is_set_aside() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("state.json");
-        assert_eq!(load(&path), (Memory::default(), None));
+        assert_eq!(load(&path, false), (Memory::default(), None));
+        let (deleted, problem) = load(&path, true);
+        assert_eq!((deleted.handed_out, problem), (KeptWork::unknown(), None));
         let mut memory = Memory::default();
         memory.totals.pools[crate::units::PoolSlot::B]
             .shares
             .accepted = 7;
         save(&path, &memory).unwrap();
-        assert_eq!(load(&path), (memory, None));
+        assert_eq!(load(&path, false), (memory, None));
         for round in 1..=3 {
             fs::write(&path, "{").unwrap();
-            let (memory, problem) = load(&path);
+            let (memory, problem) = load(&path, false);
             assert_eq!(memory.handed_out, KeptWork::unknown());
             assert_eq!(memory.totals, Memory::default().totals);
             assert!(problem.unwrap().contains("set aside"));

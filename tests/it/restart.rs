@@ -59,3 +59,13 @@ fn a_clean_restart_repeats_no_work() {
 fn a_crash_repeats_no_work() {
     restarts(Proxy::crash);
 }
+
+/// The owner deleted the file to start counting from zero.
+#[test]
+fn a_restart_without_the_state_file_repeats_no_work() {
+    restarts(|proxy| {
+        proxy.stop();
+        std::fs::remove_file(proxy.file("state.json")).unwrap();
+        proxy.start_again();
+    });
+}
