@@ -179,7 +179,7 @@ impl Line {
             Name::ShareResult => self.share(&who, &pool),
             Name::BlockFound => format!("{who} found a block for {pool}: {}", text("hash")),
             Name::KeptBlock => format!(
-                "{who}: DPMP sent the block {} to {pool} again. The answer: {}",
+                "{who}: DPMP sent the block {} to {pool} when the pool was back: {}",
                 text("hash"),
                 text("answer")
             ),
