@@ -281,8 +281,8 @@ pool_keys! {
     port "port": Port = [Port(3333)], |pool| pool.port.to_string(),
         "The pool's TCP port.";
     tls "tls": Flag = [Flag(false)], |pool| pool.tls.enabled.to_string(),
-        "Whether connections to the pool are encrypted (TLS 1.2 or 1.3); `stratum+ssl://` before the host does the \
-         same. Pools use a different port for this.";
+        "Whether connections to the pool are encrypted (TLS 1.2 or 1.3). `stratum+ssl://` before the host turns this \
+         on, too. Pools use a different port for this.";
     tls_fingerprint "tls_fingerprint": CertificateHash = [CertificateHash],
         |pool| pool.tls.fingerprint.map_or(String::new(), |fingerprint| fingerprint.to_string()),
         "SHA-256 fingerprint of the only certificate that DPMP accepts from the pool, for pools with a self-signed \
@@ -305,9 +305,9 @@ pool_keys! {
         |pool| pool.password.as_deref().unwrap_or_default().to_owned(),
         "The password that DPMP sends to the pool. If empty, DPMP sends each miner's own.";
     stall "stall_seconds": Seconds = [Seconds { default: 120, min: 5.0, max: 3600 }], |pool| seconds(pool.stall),
-        "Seconds of silence after which a connection to the pool counts as dead. If a share is waiting for an answer, \
-         DPMP also waits until `answer_seconds` (at most `stall_seconds`) have passed since the first such share was \
-         sent. While no share is waiting, the limit is three times as long.";
+        "Seconds of silence after which a connection to the pool counts as dead. A share that is waiting for an answer \
+         first gets `answer_seconds` (at most `stall_seconds`). While no share is waiting, the limit is three times as \
+         long.";
     answer "answer_seconds": Seconds = [Seconds { default: 30, min: 1.0, max: 600 }], |pool| seconds(pool.answer),
         "Seconds that the pool has to answer a share. After three unanswered shares in a row, the pool counts as \
          down.";
@@ -369,7 +369,7 @@ section! {
         AT_ONCE SLICE "slice_seconds": Seconds = Seconds { default: 10, min: 1.0, max: 3600 },
             |c| seconds(c.scheduler.slice),
             "Length of a miner's turn on the pool with the smaller weight, in seconds. The weights determine how much \
-             longer the other turn is. At least `min_switch_seconds`.";
+             longer the other turn is. If this is below `min_switch_seconds`, that applies instead.";
         AT_ONCE MIN_SWITCH "min_switch_seconds": Seconds = Seconds { default: 1, min: 0.1, max: 3600 },
             |c| seconds(c.scheduler.min_switch),
             "Shortest time between two switches of a miner, in seconds.";
@@ -390,7 +390,7 @@ section! {
             "In `fleet` mode: maximum number of miners that take turns; the others stay on one pool. 0: no limit.";
         AT_ONCE ASSIGN "assign_seconds": Seconds = Seconds { default: 600, min: 10.0, max: 86_400 },
             |c| seconds(c.scheduler.assign),
-            "In `fleet` mode: minimum time, in seconds, before a miner that stays on one pool moves to the other.";
+            "In `fleet` mode: minimum time, in seconds, that a miner without turns stays on its pool.";
     }
 }
 
@@ -450,9 +450,9 @@ section! {
     /// The keys of `downstream_diff`. A default does not count separately: it is part of each pool's value.
     diff "downstream_diff" {
         AT_ONCE DEFAULT_MIN "default_min": Bound = Bound, |_| String::new(),
-            "Lowest share difficulty for miners, at pools without their own limit.";
+            "Lowest share difficulty for miners, at pools for which no minimum is set.";
         AT_ONCE DEFAULT_MAX "default_max": Bound = Bound, |_| String::new(),
-            "Highest share difficulty for miners, at pools without their own limit.";
+            "Highest share difficulty for miners, at pools for which no maximum is set.";
         AT_ONCE MIN_A "poolA_min": Bound = Bound, |c| bound(c.downstream_diff[PoolSlot::A].min),
             "Lowest share difficulty for miners while they work for pool A.";
         AT_ONCE MAX_A "poolA_max": Bound = Bound, |c| bound(c.downstream_diff[PoolSlot::A].max),

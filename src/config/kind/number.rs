@@ -241,7 +241,7 @@ impl Kind for Bound {
     }
 
     fn allowed(&self) -> String {
-        "a number above 0 and up to 2.69e67, or null or 0 for no bound".to_owned()
+        "a number above 0 and up to 2.69e67, or null or 0 for no limit".to_owned()
     }
 
     fn default(&self) -> Option<Difficulty> {
