@@ -39,7 +39,7 @@ catalogue! {
     "coinbase_pays_other" Error AtOnce []
         "when a pool's jobs pay your address less than expected, on two of the last three blocks. `payout` sets what is expected.",
         "when they pay enough on three blocks in a row, or when you dismiss the notice.",
-        "A block found now would pay someone else.",
+        "A block found now would pay you less than expected, or nothing.",
         "Check the payout address. If it is right, contact the pool or choose another one.";
     "wrong_wallet" Error AtOnce ["nothing_mined"]
         "when a pool refuses your payout address.", "when the pool accepts a miner.",
@@ -71,7 +71,7 @@ catalogue! {
         "Work on an old block earns nothing.",
         "If it continues, see the pool's own page.";
     "pool_without_news" Error Later ["nothing_mined"]
-        "when a pool has sent no new job for `job_seconds` or ten times its longest recent interval, whichever is longer.",
+        "when a pool has sent no new job for `job_seconds` or ten times the longest recent interval between jobs, whichever is longer.",
         "with the pool's next new job.",
         "The pool's jobs are probably for an old block.",
         "If it continues, see the pool's own page.";
@@ -98,7 +98,7 @@ catalogue! {
         "Check the pool's coin on the Config page. If it is right, contact the pool.";
     "no_new_block" Warning Later ["nothing_mined", "pool_down", "pool_no_job", "pool_behind", "pool_without_news", "pool_old_block", "wrong_chain"]
         "when a pool's jobs have built on the same block for 3 hours.", "with the next block.",
-        "Such a long time without a block is rare for the coins that DPMP knows.",
+        "Three hours without a block is rare for the coins that DPMP knows.",
         "Look for newer blocks in a block explorer. If there are any, the pool's node may be stuck.";
     "pool_clock" Warning Later ["nothing_mined"]
         "when the time in a pool's jobs has been off by more than 10 minutes for 10 minutes.", "when the time is correct again.",
@@ -106,7 +106,7 @@ catalogue! {
         "If it is your own pool, correct its clock. Otherwise, if it continues, contact the pool.";
     "miners_refused" Warning Later ["nothing_mined", "wrong_wallet"]
         "when a pool refuses some miners and accepts others.", "when it accepts all of them.",
-        "These miners work for the other pool.",
+        "The refused miners work for the other pool.",
         "Create the worker in your account, or change its name.";
     "on_backup" Warning Later ["nothing_mined", "pool_down"]
         "when a pool's first address fails and a backup takes over.", "when the first address has worked for five minutes.",
@@ -142,12 +142,12 @@ catalogue! {
         "The pool doesn't pay for rejected shares.",
         "See the reasons next to the pool on Home.";
     "pool_old_block" Warning Never ["nothing_mined", "no_miner", "pool_behind"]
-        "when the other pool moved on from this pool's block 30 seconds ago, or has been at a greater height for 90 seconds.", "with this pool's first job on a new block.",
-        "The pool's node may be stuck.",
+        "30 seconds after the other pool moved on from this pool's block, or when it has been at a greater height for 90 seconds.", "with this pool's first job on a new block.",
+        "The pool's node may be stuck. Miners keep working for it.",
         "If it continues, see the pool's own page.";
     "shares_lost" Warning Later ["nothing_mined", "no_miner", "pool_down", "pool_mute"]
         "when a pool leaves 3 shares or more, and more than 2%, unanswered within 10 minutes.", "when unanswered shares are below these limits again.",
-        "The pool may not pay for these shares.",
+        "The pool may not pay for shares that it does not answer.",
         "See `pool_lost` in the log for the reasons.";
     "block_found" Good AtOnce []
         "when a share solves a block.", "when you dismiss the notice.",
@@ -163,7 +163,7 @@ catalogue! {
         "Keep the file from Records.";
     "refuse_spike" Warning Later ["nothing_mined", "no_miner"]
         "when DPMP blocks 20 shares or more, and more than 5%, within 10 minutes.", "when blocked shares are below these limits again.",
-        "The pool would have rejected these shares.",
+        "The pool would have rejected the blocked shares.",
         "The Miners page shows which miner sends them.";
     "miners_per_address" Warning Never []
         "when more miners than `listen.max_miners_per_address` connect from one address.", "10 minutes after DPMP last turned a miner away.",
@@ -178,7 +178,7 @@ catalogue! {
         "Nothing is being mined.",
         "Check that your miners are on and have DPMP's address as their pool.";
     "miner_missing" Warning AtOnce ["nothing_mined", "no_miner", "miners_per_address", "max_miners"]
-        "when a worker that was connected for an hour has been gone for `notify.miner_missing_minutes`, or has had fewer connections for that long.", "when it is back, after seven days, or when you dismiss the notice.",
+        "when a worker that was connected for an hour has been gone for `notify.miner_missing_minutes`, or has had fewer connections than usual for that long.", "when it is back, after seven days, or when you dismiss the notice.",
         "One of your miners has left.",
         "Check its power and network.";
     "miner_hangs" Warning Later ["nothing_mined"]
@@ -215,11 +215,11 @@ catalogue! {
         "Raise the system limit named in the notice.";
     "no_own_connection" Error Later []
         "when a system limit prevents a miner's own connection to a pool.", "when you dismiss the notice.",
-        "These miners work for the other pool, if it has room for them.",
+        "Miners without a connection to this pool work for the other one, if it has room.",
         "Set `connections` to `shared`, raise the system limit named in the notice, or run several instances.";
     "config_refused" Warning Later []
         "when the configuration file is changed to something unusable.", "when the file can be used again.",
-        "The previous settings stay in force, but DPMP cannot restart with this file.",
+        "The previous settings stay in force, but DPMP may not restart with this file.",
         "Correct the file.";
     "start_trouble" Warning Later []
         "when DPMP starts but cannot use one of the settings.", "when a correct configuration is saved.",
@@ -227,6 +227,6 @@ catalogue! {
         "Correct the setting on the Config page.";
     "redirect" Warning Later []
         "when a pool tries to send your miners to another server.", "when you dismiss the notice.",
-        "DPMP ignored the request, because such requests can be used to steal hashrate.",
+        "DPMP ignored the pool's request, because such requests can be used to steal hashrate.",
         "If it continues, contact the pool or choose another one.";
 }
