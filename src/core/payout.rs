@@ -20,6 +20,9 @@ pub struct Payout {
     /// Whether the pool's certificate was verified when the owner last confirmed. Without verification, anyone in
     /// between can redirect the work. `None` in a file from an earlier version.
     known_proven: Option<bool>,
+    /// The fingerprint of the only certificate that was accepted then, empty if a known authority had to vouch for it.
+    /// Anyone with another certificate can redirect the work if its fingerprint is entered.
+    known_fingerprint: Option<String>,
 }
 
 impl Payout {
@@ -45,9 +48,20 @@ impl Payout {
     /// The same, if its [place](Self::place) is known.
     pub fn update_to(&mut self, new: Option<String>, pool: Option<&PoolConfig>, unix_ms: u64) {
         let proven = pool.map(|pool| pool.tls.enabled && !pool.tls.insecure);
-        let exposed = self.known_proven == Some(true) && proven == Some(false);
+        let fingerprint = pool.map(|pool| {
+            let fingerprint = pool.tls.fingerprint.as_ref();
+            fingerprint.map(ToString::to_string).unwrap_or_default()
+        });
+        let is_other = |known: &String| {
+            let new = fingerprint.as_ref().filter(|new| !new.is_empty());
+            new.is_some_and(|new| new != known)
+        };
+        let pins_another = self.known_fingerprint.as_ref().is_some_and(is_other);
+        let exposed = self.known_proven == Some(true)
+            && (proven == Some(false) || proven.is_some() && pins_another);
         if proven.is_some() && !exposed {
             self.known_proven = proven;
+            self.known_fingerprint = fingerprint;
         }
         let is_news = self.present != new || exposed && self.changed.is_none();
         self.present = new;
@@ -69,6 +83,7 @@ impl Payout {
         if self.changed == Some(changed) {
             self.known.clone_from(&self.present);
             self.known_proven = None;
+            self.known_fingerprint = None;
             self.changed = None;
         }
     }
@@ -112,6 +127,41 @@ mod tests {
             payout.update(Some(exposed), 6);
             assert_eq!(payout.changed(), Some(6));
         }
+    }
+
+    #[test]
+    fn another_accepted_certificate_is_reported() {
+        let mut by_authority = pool("mine");
+        by_authority.tls.enabled = true;
+        let pinned = |byte| {
+            let mut pool = by_authority.clone();
+            pool.tls.fingerprint = Some(crate::config::Fingerprint([byte; 32]));
+            pool
+        };
+        for (before, after, reported) in [
+            (&by_authority, &pinned(1), true),
+            (&pinned(1), &pinned(2), true),
+            (&pinned(1), &pinned(1), false),
+            (&pinned(1), &by_authority, false),
+            (&pool("mine"), &pinned(1), false),
+        ] {
+            let mut payout = Payout::default();
+            payout.update(Some(before), 1);
+            let text = serde_json::to_string(&payout).unwrap();
+            let mut payout: Payout = serde_json::from_str(&text).unwrap();
+            payout.update(Some(after), 2);
+            assert_eq!(payout.changed(), reported.then_some(2), "{after:?}");
+            payout.seen(2);
+            payout.update(Some(after), 3);
+            assert_eq!(payout.changed(), None);
+        }
+        // A file from an earlier version does not say which certificate it was.
+        let mut earlier: Payout = serde_json::from_str(
+            r#"{"known": "pool:3333 mine {wallet}.{worker}", "known_proven": true}"#,
+        )
+        .unwrap();
+        earlier.update(Some(&pinned(1)), 1);
+        assert_eq!(earlier.changed(), None);
     }
 
     #[test]

@@ -219,7 +219,7 @@ catalogue! {
         "Set `connections` to `shared`, raise the system limit named in the notice, or run several instances.";
     "config_refused" Warning Later []
         "when the configuration file is changed to something unusable.", "when the file can be used again.",
-        "The previous settings stay in force, but DPMP may not restart with this file.",
+        "The previous settings stay in force, but DPMP may be unable to restart with this file.",
         "Correct the file.";
     "start_trouble" Warning Later []
         "when DPMP starts but cannot use one of the settings.", "when a correct configuration is saved.",

@@ -244,7 +244,7 @@ pub(super) fn of_notice(grounds: &Grounds<'_>, trouble: Trouble, notice: &Notice
             "config_refused".to_owned(),
             Level::Warning,
             "The configuration file was changed to something unusable".to_owned(),
-            "Correct the file. The previous settings stay in force, but DPMP cannot restart with this file.",
+            "Correct the file. The previous settings stay in force, but DPMP may be unable to restart with this file.",
         ),
         Trouble::Start => (
             "start_trouble".to_owned(),
