@@ -97,7 +97,7 @@ figures! {
         refused: IntCounter = count(
             "dpmp_miners_refused_total", "Miners whose user name every reachable pool rejected");
         idle: IntCounter = count(
-            "dpmp_miners_idle_total", "How often a miner had no pool with work");
+            "dpmp_miners_idle_total", "Times that a miner had no pool with work");
         turned_away: IntCounterVec = counts_by(
             "reason", "dpmp_miners_turned_away_total", "Miners that DPMP disconnected or turned away, by reason",
             [
@@ -106,7 +106,7 @@ figures! {
                 Eviction::TlsFailed(TlsFault::default()), Eviction::Stopping,
             ].map(|reason| reason.label()));
         limits: IntCounterVec = counts_by(
-            "limit", "dpmp_limits_reached_total", "How often a limit was reached",
+            "limit", "dpmp_limits_reached_total", "Times that a limit was reached",
             Limit::ALL.map(Limit::name));
     }
 }
@@ -134,7 +134,7 @@ figures! {
         losses: PerPool<IntCounter> = counts_by_pool(
             "dpmp_pool_connection_losses_total", "Connections to a pool that broke or failed");
         outages: PerPool<IntCounter> = counts_by_pool(
-            "dpmp_pool_outages_total", "How often a needed pool lost its last connection or was unreachable");
+            "dpmp_pool_outages_total", "Times that a needed pool lost its last connection or was unreachable");
         redirects: PerPool<IntCounter> = counts_by_pool(
             "dpmp_pool_redirects_refused_total",
             "Requests from a pool to reconnect to another host, which DPMP never follows");
@@ -203,11 +203,11 @@ impl Program {
             config_refused: reloads.with_label_values(&["refused"]),
             accept_failures: make.count(
                 "dpmp_accept_failures_total",
-                "How often DPMP could not accept a miner",
+                "Times that DPMP could not accept a miner",
             )?,
             state_problems: make.count(
                 "dpmp_state_problems_total",
-                "How often the state file could not be read or written",
+                "Times that the state file could not be read or written",
             )?,
             notifications,
         })
