@@ -305,9 +305,9 @@ pool_keys! {
         |pool| pool.password.as_deref().unwrap_or_default().to_owned(),
         "The password that DPMP sends to the pool. If empty, DPMP sends each miner's own.";
     stall "stall_seconds": Seconds = [Seconds { default: 120, min: 5.0, max: 3600 }], |pool| seconds(pool.stall),
-        "Seconds of silence after which a connection to the pool counts as dead. A share that is waiting for an answer \
-         first gets `answer_seconds` (at most `stall_seconds`). While no share is waiting, the limit is three times as \
-         long.";
+        "Seconds of silence after which a connection to the pool counts as dead. A waiting share always has \
+         `answer_seconds` to be answered (at most `stall_seconds`). While no share is waiting, the limit is three \
+         times as long.";
     answer "answer_seconds": Seconds = [Seconds { default: 30, min: 1.0, max: 600 }], |pool| seconds(pool.answer),
         "Seconds that the pool has to answer a share. After three unanswered shares in a row, the pool counts as \
          down.";

@@ -21,7 +21,7 @@ macro_rules! catalogue {
 
 catalogue! {
     "nothing_mined" Error AtOnce []
-        "when none of the pools in use can be reached and used.", "when a pool works.",
+        "when none of the pools in use works.", "when a pool works.",
         "No miner works for any pool.",
         "Check your Internet connection, then the pools' settings on the Config page.";
     "not_set_up" Error Never []
@@ -142,7 +142,7 @@ catalogue! {
         "The pool doesn't pay for rejected shares.",
         "See the reasons next to the pool on Home.";
     "pool_old_block" Warning Never ["nothing_mined", "no_miner", "pool_behind"]
-        "30 seconds after the other pool moved on from this pool's block, or when it has been at a greater height for 90 seconds.", "with this pool's first job on a new block.",
+        "30 seconds after the other pool left this pool's block behind, or when the other pool has been higher for 90 seconds.", "with this pool's first job on a new block.",
         "The pool's node may be stuck. Miners keep working for it.",
         "If it continues, see the pool's own page.";
     "shares_lost" Warning Later ["nothing_mined", "no_miner", "pool_down", "pool_mute"]
