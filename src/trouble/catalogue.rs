@@ -142,7 +142,7 @@ catalogue! {
         "The pool doesn't pay for rejected shares.",
         "See the reasons next to the pool on Home.";
     "pool_old_block" Warning Never ["nothing_mined", "no_miner", "pool_behind"]
-        "30 seconds after the other pool left this pool's block behind, or when the other pool has been higher for 90 seconds.", "with this pool's first job on a new block.",
+        "30 seconds after the other pool left this pool's block behind, or when the other pool has had a higher block for 90 seconds.", "with this pool's first job on a new block.",
         "The pool's node may be stuck. Miners keep working for it.",
         "If it continues, see the pool's own page.";
     "shares_lost" Warning Later ["nothing_mined", "no_miner", "pool_down", "pool_mute"]
