@@ -55,7 +55,7 @@ pub fn load_or_create(path: &Path) -> anyhow::Result<LoadedConfig> {
         Ok(loaded) => loaded,
         Err(_) => text_of(&bytes)
             .and_then(parse_for_start)
-            .with_context(|| format!("the config {} is not valid", path.display()))?,
+            .with_context(|| not_valid(path))?,
     };
     let old = path.with_file_name(OLD_NAME);
     let no_pool = loaded.config.pools.iter().all(|(_, pool)| pool.is_none());
@@ -67,6 +67,20 @@ pub fn load_or_create(path: &Path) -> anyhow::Result<LoadedConfig> {
         ));
     }
     Ok(loaded)
+}
+
+/// What precedes the mistakes in a file. After a power cut, an editor's file may be empty or full of zeros.
+fn not_valid(path: &Path) -> String {
+    let backup = files::backup_path(path);
+    let bytes = files::read(&backup, LARGEST_FILE).unwrap_or_default();
+    let hint = match text_of(&bytes).and_then(parse_file) {
+        Ok(_) => format!(
+            " ({}, from before the last save, is valid)",
+            backup.display()
+        ),
+        Err(_) => String::new(),
+    };
+    format!("the config {} is not valid{hint}", path.display())
 }
 
 /// Our settings for a file of the Python version, with warnings, one sentence each; `None` if it is not such a file.
@@ -622,5 +636,14 @@ mod tests {
             fs::read_to_string(folder.path().join("config.json.bak")).unwrap(),
             text
         );
+        // As a power cut may leave it.
+        for useless in ["", "\0\0\0\0"] {
+            fs::write(&path, useless).unwrap();
+            let error = format!("{:#}", load_or_create(&path).unwrap_err());
+            assert!(
+                error.contains("config.json.bak, from before the last save, is valid): "),
+                "{error}"
+            );
+        }
     }
 }

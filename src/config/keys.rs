@@ -150,7 +150,7 @@ section! {
             "Seconds within which a new connection must authorize a worker; otherwise DPMP closes it.";
         AT_ONCE SUBMITS_PER_SECOND "submits_per_second": Whole = Whole { default: 100, ..COUNT },
             |c| c.listen.submits_per_second.to_string(),
-            "Maximum number of shares per second on one connection; 0: no limit.";
+            "Maximum number of shares per second on one connection, on average over a minute; 0: no limit.";
         AT_ONCE MAX_LINE "max_line_kib": Whole = Whole { default: 16, min: 1, max: 1024 },
             |c| (c.listen.max_line_bytes / 1024).to_string(),
             "Longest line that a miner may send, in KiB (1024 bytes). A longer one ends its connection. Changes apply \
@@ -362,8 +362,8 @@ section! {
             "How work is split. `ratio`: each miner splits its own time by the weights. `fleet`: the split applies to \
              all miners together, with as few switches as possible. Any other word means `ratio`, with a warning.";
         AT_ONCE WEIGHT_A "poolA_weight": Weight = Weight(50), |c| c.scheduler.weights[PoolSlot::A].to_string(),
-            "Weight of pool A. The work is split by the weights; 0: DPMP does not connect to the pool. At least one \
-             weight must be above 0.";
+            "Weight of pool A. The work is split by the weights; 0: only work while pool B is down. At least one weight \
+             must be above 0.";
         AT_ONCE WEIGHT_B "poolB_weight": Weight = Weight(50), |c| c.scheduler.weights[PoolSlot::B].to_string(),
             "Weight of pool B.";
         AT_ONCE SLICE "slice_seconds": Seconds = Seconds { default: 10, min: 1.0, max: 3600 },

@@ -132,7 +132,10 @@ impl RejectClass {
         }
         let text = reject.message.to_ascii_lowercase();
         let says = |words: &[&str]| words.iter().any(|word| text.contains(word));
-        if says(&["stale", "job not found", "unknown job", "invalid job"]) {
+        let names_work = says(&["job", "work"]) && !says(&["worker", "network"]);
+        let is_gone = says(&["not found", "unknown", "expired", "no such", "too old"]);
+        if says(&["stale", "job not found", "unknown job", "invalid job"]) || names_work && is_gone
+        {
             Self::Stale
         } else if says(&["duplicate"]) {
             Self::Duplicate
@@ -169,5 +172,19 @@ mod tests {
         assert_eq!(class(-1, "Duplicate share"), RejectClass::Duplicate);
         assert_eq!(class(20, "Worker mismatch"), RejectClass::Unauthorized);
         assert_eq!(class(20, "?"), RejectClass::Other);
+        for gone in [
+            "Job 'bf7f' not found",
+            "unknown-work",
+            "Job expired",
+            "No such job",
+            "Work is too old",
+            "Invalid job id",
+            "stale-prevblk",
+        ] {
+            assert_eq!(class(-2, gone), RejectClass::Stale, "{gone}");
+        }
+        for other in ["unknown worker", "Invalid nonce", "invalid worker"] {
+            assert_ne!(class(-2, other), RejectClass::Stale, "{other}");
+        }
     }
 }

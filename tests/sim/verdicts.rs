@@ -448,6 +448,50 @@ fn a_pool_that_rejects_most_shares_is_set_aside_and_tried_again() {
     }
 }
 
+/// A miner at five shares a second, and what pool A accepted and rejected in the minute after its difficulty has risen.
+fn after_a_rise(judges_by_newest: bool) -> [u64; 2] {
+    let pool = PoolOptions {
+        judges_by_newest,
+        job_interval: Some(minutes(10)),
+        ..PoolOptions::default()
+    };
+    let mut world = world_of(only_a(), 0, 1.0, pool);
+    let options = MinerOptions {
+        pace: Pace::Hashes(90.0),
+        ..MinerOptions::default()
+    };
+    world.add_miner(options, seconds(1));
+    world.run(minutes(1), |_| ());
+    let rise = |world: &mut World| {
+        set_a(world, |options| options.difficulty *= 8.0);
+        let before = outcomes(world)[A];
+        world.run(minutes(1), |_| ());
+        let after = outcomes(world)[A];
+        [0, 1].map(|index: usize| after[index] - before[index])
+    };
+    let first = rise(&mut world);
+    if judges_by_newest {
+        let [_, rejected] = rise(&mut world);
+        assert!(rejected <= 2, "now the rise is expected: {rejected}");
+    }
+    assert_eq!(downs(&world, A).0, 0);
+    check_miners(&world);
+    first
+}
+
+/// Compat Q84.
+#[test]
+fn a_rise_in_difficulty_costs_a_few_shares_and_says_nothing_against_the_pool() {
+    let [accepted, rejected] = after_a_rise(true);
+    assert!(
+        accepted > 100 && (1..=8).contains(&rejected),
+        "{accepted} {rejected}"
+    );
+    // Until its next job, a pool that credits a job's own difficulty gets as many shares as before.
+    let [accepted, rejected] = after_a_rise(false);
+    assert!(accepted > 250 && rejected == 0, "{accepted} {rejected}");
+}
+
 /// Stale shares only show that a pool is far away.
 #[test]
 fn stale_shares_give_no_verdict() {

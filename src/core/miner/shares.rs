@@ -18,6 +18,10 @@ use crate::stratum::message::{PoolSubmit, Reply, RequestId, Submit};
 use crate::stratum::reject::RejectReason;
 use crate::units::{JobId, PoolSlot, VersionMask};
 
+/// The burst of shares that the limit allows, in seconds' worth. Shares that waited while DPMP or the network stood still
+/// arrive together, and are not a flood.
+const BURST: f64 = 60.0;
+
 /// How many shares of one member may wait for an answer on a shared connection. Blocks are allowed beyond that.
 const MOST_WAITING: usize = 64;
 
@@ -160,7 +164,7 @@ impl Miner {
             | ShareOutcome::RefusedHere(_)
             | ShareOutcome::Lost(_) => (),
         }
-        if let (Some(accepted), false) = (judged(&outcome), share.outlived) {
+        if let (Some(accepted), false) = (judged(&share, &outcome), share.outlived) {
             self.last_answers[slot].push(accepted);
         }
         self.tell_result(share.result(self.id, slot, outcome, cx.now.at), cx);
@@ -224,6 +228,7 @@ impl Miner {
             name,
             outlived: false,
             former: false,
+            outgrown: false,
         };
         connection.submit(first, second, share, cx.out);
         pool.answers.sent(self.id, cx.now.at);
@@ -354,7 +359,7 @@ impl Miner {
         cx.report(Fact::ShareResult(Box::new(result)));
     }
 
-    /// Whether another submit is within `listen.submits_per_second` (at most two seconds' worth at the same time).
+    /// Whether another submit is within `listen.submits_per_second`, over up to [`BURST`].
     fn take_token(&mut self, cx: &mut Context<'_>) -> bool {
         let rate = f64::from(cx.config.listen.submits_per_second);
         if rate == 0.0 {
@@ -362,7 +367,7 @@ impl Miner {
         }
         let elapsed = cx.now.at.saturating_duration_since(self.tokens_at);
         self.tokens_at = cx.now.at;
-        self.tokens = (self.tokens + rate * elapsed.as_secs_f64()).min(2.0 * rate);
+        self.tokens = (self.tokens + rate * elapsed.as_secs_f64()).min(BURST * rate);
         let within = self.tokens >= 1.0;
         if within {
             self.tokens -= 1.0;

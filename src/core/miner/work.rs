@@ -15,7 +15,7 @@ use crate::core::split::schedule::Rules;
 use crate::core::stats::totals::Totals;
 use crate::core::steering::AimSource;
 use crate::core::work::handed_out::HandedOut;
-use crate::core::work::jobs::{NTIME_ROOM, SentJob};
+use crate::core::work::jobs::{HeldJobs, NTIME_ROOM, SentJob};
 use crate::stratum::job::network_difficulty;
 use crate::stratum::message::{ToMiner, Work};
 use crate::units::{Difficulty, LineId, PerPool, PoolConn, PoolSlot, VersionMask};
@@ -225,7 +225,7 @@ impl Miner {
             return;
         };
         let left = self.sent.last();
-        let left = left.map(|sent| (sent.conn, holds(cx.pools, sent)));
+        let left = left.map(|sent| (sent.conn, continues(cx.pools, sent)));
         let Some(connection) = self.connection(&cx.pools[slot]) else {
             return;
         };
@@ -319,10 +319,19 @@ impl Miner {
     }
 }
 
-/// Whether the pool still accepts shares of a job.
+/// Whether the pool may still accept shares of a job.
 pub(super) fn holds(pools: &PerPool<Pool>, sent: &SentJob) -> bool {
+    held(pools, sent).is_some_and(|jobs| jobs.holds(sent.serial))
+}
+
+/// Whether the pool lets miners continue with a job.
+fn continues(pools: &PerPool<Pool>, sent: &SentJob) -> bool {
+    held(pools, sent).is_some_and(|jobs| jobs.continues(sent.serial))
+}
+
+fn held<'a>(pools: &'a PerPool<Pool>, sent: &SentJob) -> Option<&'a HeldJobs> {
     let connection = pools[sent.conn.slot].connections.get(&sent.conn);
-    connection.is_some_and(|it| it.is_ready() && it.jobs.holds(sent.serial))
+    Some(&connection.filter(|it| it.is_ready())?.jobs)
 }
 
 /// The clean flag: set if the job that the miner leaves is stale (or there is none), or if switches must be clean.

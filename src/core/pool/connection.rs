@@ -20,6 +20,7 @@ use crate::core::work::block::Candidate;
 use crate::core::work::jobs::HeldJobs;
 use crate::stratum::job::{Notify, PoolJob};
 use crate::stratum::message::{Extranonces, Outcome, PoolCall, PoolSubmit, RequestId, ToPool};
+use crate::stratum::reject::{Reject, RejectClass};
 use crate::units::{
     Allowance, Difficulty, Extranonce1, JobId, LineId, MinerId, PoolConn, Rate, VersionForm,
     VersionMask, later,
@@ -154,6 +155,8 @@ pub struct Connection {
     useless: Allowance,
     /// The number of unusable jobs in a row.
     unusable_jobs: u8,
+    /// Whether a new difficulty also applies to the jobs before it.
+    judges_by_newest: bool,
 }
 
 /// An optional message to a pool.
@@ -224,6 +227,9 @@ pub struct WaitingShare {
     pub outlived: bool,
     /// Whether another pool has taken the slot since.
     pub former: bool,
+    /// Whether the pool has named a higher difficulty since it sent the job, and the hash does not reach that. Some
+    /// pools judge every share by the newest one (compat Q84).
+    pub outgrown: bool,
 }
 
 impl WaitingShare {
@@ -288,6 +294,7 @@ impl Connection {
             former: false,
             useless: Allowance::full(USELESS, now),
             unusable_jobs: 0,
+            judges_by_newest: false,
         }
     }
 
@@ -517,6 +524,7 @@ impl Connection {
                 name: None,
                 outlived: false,
                 former: false,
+                outgrown: false,
             };
             self.submit(first, second, share, out);
         }
@@ -543,7 +551,39 @@ impl Connection {
         if request != first {
             share.form = share.form.map(|(kind, form)| (kind, form.other()));
         }
+        share.outgrown = self.difficulty.is_some_and(|newest| {
+            newest > share.difficulty && share.true_difficulty < newest.get()
+        });
         Some(share)
+    }
+
+    /// Whether the pool judges shares by the newest difficulty, even those of earlier jobs: it rejected one that meets
+    /// its job's. Then the current job must be sent again with it, now and after each later rise (compat Q84). A pool
+    /// that credits earlier jobs with their own difficulty would pay less until the next job, so a rise alone changes
+    /// nothing.
+    pub fn learn_rise(&mut self, share: &WaitingShare, outcome: &Outcome) -> bool {
+        let is_low = |reject: &Reject| RejectClass::of(reject) == RejectClass::LowDifficulty;
+        if !share.outgrown || !matches!(outcome, Outcome::Rejected(reject) if is_low(reject)) {
+            return false;
+        }
+        self.judges_by_newest = true;
+        self.raise_jobs()
+    }
+
+    /// Applies the newest difficulty to jobs with a lower one. Returns whether the newest job is one of them.
+    fn raise_jobs(&mut self) -> bool {
+        let Some(newest) = self.difficulty else {
+            return false;
+        };
+        let is_behind = self
+            .jobs
+            .latest()
+            .is_some_and(|job| job.difficulty < newest);
+        if is_behind {
+            self.jobs
+                .change(|job| job.with_difficulty(job.difficulty.max(newest)));
+        }
+        is_behind
     }
 
     /// Passes on the miner's suggestion: once (compat Q58), and again if that keeps a quiet connection alive.

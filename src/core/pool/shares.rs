@@ -40,7 +40,7 @@ impl Pool {
         if share.outlived {
             return;
         }
-        if let Some(accepted) = speaks_for_address(outcome) {
+        if let Some(accepted) = speaks_for_address(share, outcome) {
             self.addresses.answered(accepted, now);
         }
         self.learn_version_form(share, outcome, moment);
@@ -50,7 +50,7 @@ impl Pool {
         ) {
             self.answers.answered(asker.miner, share.sent, now);
         }
-        if let Some(accepted) = judged(outcome) {
+        if let Some(accepted) = judged(share, outcome) {
             self.answers.judged(asker.miner, share.sent, accepted, now);
         }
     }
@@ -96,6 +96,7 @@ impl Pool {
             ShareOutcome::Accepted => true,
             ShareOutcome::RejectedByPool(reject) => match RejectClass::of(reject) {
                 RejectClass::Stale | RejectClass::Duplicate => return,
+                RejectClass::LowDifficulty if share.outgrown => return,
                 RejectClass::LowDifficulty | RejectClass::Unauthorized | RejectClass::Other => {
                     false
                 }
@@ -145,21 +146,31 @@ impl WaitingShare {
 }
 
 /// Whether a pool accepted or rejected a share. Stale ones do not count, because they result from a new block and a
-/// slow connection.
-pub fn judged(outcome: &ShareOutcome) -> Option<bool> {
+/// slow connection. Nor do shares that only a later difficulty rules out.
+pub fn judged(share: &WaitingShare, outcome: &ShareOutcome) -> Option<bool> {
     match outcome {
         ShareOutcome::Accepted => Some(true),
-        ShareOutcome::RejectedByPool(reject) => {
-            (RejectClass::of(reject) != RejectClass::Stale).then_some(false)
-        }
+        ShareOutcome::RejectedByPool(reject) => match RejectClass::of(reject) {
+            RejectClass::Stale => None,
+            RejectClass::LowDifficulty if share.outgrown => None,
+            RejectClass::LowDifficulty
+            | RejectClass::Duplicate
+            | RejectClass::Unauthorized
+            | RejectClass::Other => Some(false),
+        },
         ShareOutcome::BelowPool | ShareOutcome::RefusedHere(_) | ShareOutcome::Lost(_) => None,
     }
 }
 
 /// Whether the result of a share speaks for or against its pool's address.
-fn speaks_for_address(outcome: &ShareOutcome) -> Option<bool> {
+fn speaks_for_address(share: &WaitingShare, outcome: &ShareOutcome) -> Option<bool> {
     match outcome {
         ShareOutcome::Accepted => Some(true),
+        ShareOutcome::RejectedByPool(reject)
+            if share.outgrown && RejectClass::of(reject) == RejectClass::LowDifficulty =>
+        {
+            None
+        }
         // A pool that does not answer does not pay, either.
         ShareOutcome::RejectedByPool(_) | ShareOutcome::Lost(RejectReason::NoAnswer) => Some(false),
         ShareOutcome::BelowPool | ShareOutcome::RefusedHere(_) | ShareOutcome::Lost(_) => None,

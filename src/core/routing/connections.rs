@@ -152,7 +152,12 @@ impl Core {
                 self.with_members(slot, line, now, out, |it, cx| it.on_job(slot, line, cx));
             }
             PoolNews::Answered(share, outcome) => {
+                let connection = self.pools[slot].connections.get_mut(&conn);
+                let rises = connection.is_some_and(|it| it.learn_rise(&share, &outcome));
                 self.settle_share(slot, share, outcome.into(), now, out);
+                if rises {
+                    self.with_members(slot, line, now, out, |it, cx| it.on_job(slot, line, cx));
+                }
             }
             PoolNews::AnsweredLate(miner, sent) => {
                 let answers = &mut self.pools[slot].answers;
@@ -362,7 +367,7 @@ impl Core {
         match share.asker.as_ref().map(|asker| asker.miner) {
             None => self.totals.block_answered(slot, &outcome),
             Some(miner) if self.miners.contains_key(&miner) => {
-                let bad = judged(&outcome) == Some(false)
+                let bad = judged(&share, &outcome) == Some(false)
                     || outcome == ShareOutcome::Lost(RejectReason::NoAnswer);
                 self.with_miner(miner, now, out, |it, cx| {
                     it.on_settled(slot, share, outcome, cx);

@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 use crate::stratum::job::{BlockHash, PoolJob};
 use crate::units::{Difficulty, JobId, MinerExtranonce, PoolConn, VersionMask};
 
-/// How many jobs of a pool connection are valid at a time; older ones count as stale.
-const MOST_HELD: usize = 16;
+/// How many jobs of a pool connection are valid at a time; older ones count as stale. As many as a miner's shares are
+/// matched against: only the pool knows whether it still accepts them.
+const MOST_HELD: usize = MOST_SENT;
 
 /// How many sent jobs a miner's shares are matched against.
 const MOST_SENT: usize = 64;
@@ -33,6 +34,8 @@ struct ValidJob {
     serial: Serial,
     job: Arc<PoolJob>,
     received: Instant,
+    /// Whether a clean job on the same block followed.
+    superseded: bool,
 }
 
 /// A job that can be sent to a miner as fresh work.
@@ -58,7 +61,9 @@ pub struct HeldJobs {
 }
 
 impl HeldJobs {
-    /// Adds a job; a clean one makes all earlier ones stale.
+    /// Adds a job. A clean one makes all earlier ones on other blocks stale. Miners drop those on the same block as
+    /// well, but some pools send a clean job with each new difficulty and still accept shares of the earlier ones
+    /// (compat Q85), so only the pool can say whether a share is too late.
     pub fn push(&mut self, job: PoolJob, now: Instant) {
         let same_work = |held: &ValidJob| held.job.work == job.work;
         let name = &job.notify.job_id;
@@ -67,9 +72,12 @@ impl HeldJobs {
                 // Either it is still valid, or the pool reuses its name.
                 same_work(held)
             } else {
-                !job.notify.clean
+                !job.notify.clean || held.job.notify.prevhash == job.notify.prevhash
             }
         });
+        for held in self.jobs.iter_mut().filter(|_| job.notify.clean) {
+            held.superseded |= held.job.notify.job_id != *name;
+        }
         if self.jobs.len() == MOST_HELD {
             self.jobs.pop_front();
         }
@@ -80,6 +88,7 @@ impl HeldJobs {
             serial,
             job: Arc::new(job),
             received: now,
+            superseded: false,
         });
     }
 
@@ -95,11 +104,19 @@ impl HeldJobs {
         self.jobs.back().map(|held| &held.job)
     }
 
-    /// Whether the pool still accepts shares of a job.
+    /// Whether the pool may still accept shares of a job.
     pub fn holds(&self, serial: Serial) -> bool {
-        self.jobs
-            .binary_search_by_key(&serial, |held| held.serial)
-            .is_ok()
+        self.find(serial).is_some()
+    }
+
+    /// Whether a miner may continue with a job, because no clean one has followed.
+    pub fn continues(&self, serial: Serial) -> bool {
+        self.find(serial).is_some_and(|held| !held.superseded)
+    }
+
+    fn find(&self, serial: Serial) -> Option<&ValidJob> {
+        let index = self.jobs.binary_search_by_key(&serial, |held| held.serial);
+        self.jobs.get(index.ok()?)
     }
 
     /// How long jobs wait for the connection's first difficulty.
@@ -151,7 +168,7 @@ impl HeldJobs {
         self.jobs.clear();
     }
 
-    /// Whether the newest job has made all others stale.
+    /// Whether the newest job has made all others stale, because it is for a new block.
     pub fn are_new(&self) -> bool {
         self.jobs.len() == 1 && self.latest().is_some_and(|job| job.notify.clean)
     }
@@ -264,5 +281,55 @@ impl SeenShares {
             self.age();
         }
         self.newer.insert(hash.key());
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "any instant will do as a start")]
+mod tests {
+    use super::*;
+    use crate::stratum::job::Notify;
+    use crate::units::Extranonce1;
+
+    fn job(name: &str, block: u8, clean: bool) -> PoolJob {
+        let notify = Notify {
+            job_id: name.into(),
+            prevhash: [block; 32],
+            // Different work for each name.
+            coinb1: name.as_bytes().to_vec(),
+            coinb2: Vec::new(),
+            branches: Vec::new(),
+            version: 1,
+            nbits: 0x1d00_ffff,
+            ntime: 0,
+            clean,
+        };
+        let e1 = Extranonce1::new(&[1]).unwrap();
+        PoolJob::new(Arc::new(notify), e1, 4, Difficulty::ONE, VersionMask::NONE)
+    }
+
+    /// For each job so far, whether its shares are forwarded, and whether miners may continue with it.
+    fn held(jobs: &HeldJobs) -> Vec<(bool, bool)> {
+        let serials = (0..jobs.next).map(Serial);
+        serials
+            .map(|it| (jobs.holds(it), jobs.continues(it)))
+            .collect()
+    }
+
+    /// Compat Q85.
+    #[test]
+    fn only_a_new_block_makes_shares_of_earlier_jobs_useless() {
+        let now = Instant::now();
+        let mut jobs = HeldJobs::default();
+        jobs.push(job("a", 1, true), now);
+        assert!(jobs.are_new());
+        jobs.push(job("b", 1, false), now);
+        assert_eq!(held(&jobs), [(true, true); 2]);
+        jobs.push(job("c", 1, true), now);
+        assert_eq!(held(&jobs), [(true, false), (true, false), (true, true)]);
+        assert!(!jobs.are_new());
+        jobs.push(job("d", 2, true), now);
+        assert_eq!(held(&jobs)[2..], [(false, false), (true, true)]);
+        assert!(jobs.are_new());
     }
 }

@@ -42,6 +42,8 @@ habits! {
         pub vardiff: Option<Vardiff> = None,
         /// Whether a change of difficulty is followed immediately by a job with `clean_jobs` (public-pool).
         pub clean_after_difficulty: bool = false,
+        /// Whether every share must meet the newest difficulty, whatever its job's was (public-pool, compat Q84).
+        pub judges_by_newest: bool = false,
         /// Whether `mining.suggest_difficulty` is followed.
         pub honours_suggestion: bool = false,
 

@@ -437,6 +437,10 @@ impl Session {
             turn.violation(PoolViolation::ExtranonceSize, request.text);
         }
         let options = &turn.shared.options;
+        let outgrown = options.judges_by_newest && judgement.difficulty < self.difficulty;
+        if judgement.verdict == Verdict::Accepted && outgrown {
+            judgement.verdict = Verdict::LowDifficulty;
+        }
         let concerned = |end: &String| worker.ends_with(end.as_str());
         let begins = |start: &Vec<u8>| claim.e2.starts_with(start);
         let refused = options.refuse_only.as_ref().is_none_or(concerned)

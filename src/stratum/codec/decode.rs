@@ -114,9 +114,14 @@ impl<'a> Envelope<'a> {
         Ok(RequestId(id.into()))
     }
 
-    /// The id as one of our own counters; AntPool and others return the number as a string.
+    /// The id as one of our own counters; AntPool and others return the number as a string. As a float, it is read
+    /// without its zero fraction.
     pub(super) fn counter(&self) -> Option<u64> {
-        self.id?.get().trim_matches('"').parse().ok()
+        let text = self.id?.get().trim_matches('"').trim();
+        let whole = text
+            .split_once('.')
+            .filter(|(_, rest)| rest.bytes().all(|digit| digit == b'0'));
+        whole.map_or(text, |(whole, _)| whole).parse().ok()
     }
 
     /// The method's name; `None` in an answer, even one that repeats the method of its request.

@@ -50,7 +50,7 @@ const MINERS: [(&str, &[&str], Option<&str>, &str); 8] = [
         "It restarts automatically.",
     ),
     (
-        "Antminer, Whatsminer, Vnish, LuxOS",
+        "Antminer, Whatsminer, VNish, LuxOS",
         &["URL", "Worker", "Password"],
         Some("Pool 2, Pool 3"),
         "",

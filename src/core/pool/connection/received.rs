@@ -297,6 +297,9 @@ impl Connection {
             self.jobs.change(|job| job.with_difficulty(difficulty));
             return PoolNews::JobChanged;
         }
+        if self.judges_by_newest && self.raise_jobs() {
+            return PoolNews::JobChanged;
+        }
         PoolNews::Nothing
     }
 
