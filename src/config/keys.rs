@@ -214,7 +214,7 @@ section! {
         AT_ONCE TOKENS "tokens": Table<BTreeMap<String, ApiToken>> = tables::TOKENS,
             |c| tables::tokens_compared(&c.gui.tokens),
             "Programs that may use the API, by name. For each, `hash` is the hash of its token, and `may` is what it \
-             may do. The web pages set it.";
+             may do. The web pages manage this list.";
         AT_ONCE PUBLIC_URL "public_url": Text = Text { default: "", choices: &[], longest: 1024 },
             |c| c.gui.public_url.clone(),
             "Address at which your phone reaches the web pages, for links in messages. Leave empty for no links.";
@@ -305,8 +305,8 @@ pool_keys! {
         |pool| pool.password.as_deref().unwrap_or_default().to_owned(),
         "The password that DPMP sends to the pool. If empty, DPMP sends each miner's own.";
     stall "stall_seconds": Seconds = [Seconds { default: 120, min: 5.0, max: 3600 }], |pool| seconds(pool.stall),
-        "Seconds of silence after which a connection to the pool counts as dead. A waiting share always has \
-         `answer_seconds` to be answered (at most `stall_seconds`). While no share is waiting, the limit is three \
+        "Seconds of silence after which a connection to the pool counts as dead. But the pool always gets \
+         `answer_seconds` to answer a share (`stall_seconds` at most). While no share is waiting, the limit is three \
          times as long.";
     answer "answer_seconds": Seconds = [Seconds { default: 30, min: 1.0, max: 600 }], |pool| seconds(pool.answer),
         "Seconds that the pool has to answer a share. After three unanswered shares in a row, the pool counts as \

@@ -30,7 +30,7 @@ catalogue! {
         "Complete the pool's settings, or set its weight to 0.";
     "pool_setting" Error AtOnce []
         "when DPMP starts with a pool whose settings are wrong.", "when a correct configuration is saved.",
-        "DPMP does not use this pool because a setting is wrong, and serves no miner until you correct it.",
+        "A setting is wrong, so DPMP does not use this pool and serves no miner.",
         "Correct the setting on the Config page.";
     "payout_changed" Warning AtOnce []
         "when a pool's payout address, address or encryption changes.", "when you dismiss the notice.",
@@ -67,7 +67,7 @@ catalogue! {
         "The pool works, but you earn nothing there.",
         "See the reasons next to the pool on Home.";
     "pool_behind" Error Later ["nothing_mined"]
-        "when the other pool has been on a newer block for 90 seconds.", "with this pool's first job on a new block.",
+        "90 seconds after the other pool moved on to a newer block whose work DPMP can check.", "with this pool's first job on a new block.",
         "Work on an old block earns nothing.",
         "If it continues, see the pool's own page.";
     "pool_without_news" Error Later ["nothing_mined"]
@@ -82,7 +82,7 @@ catalogue! {
         "Check the pool's address and coin on the Config page.";
     "pools_forked" Error Later ["nothing_mined"]
         "when two pools that mine the same coin build on different blocks at three heights in a row.", "when they build on the same block again.",
-        "The pools are on different chains, and only one of them can be the right one.",
+        "The pools are on different chains, and only one can be right.",
         "Look up their blocks in a block explorer, and check each pool's coin on the Config page.";
     "targets_differ" Error Later ["nothing_mined"]
         "when both pools build on the same block with different network difficulties.", "when they use the same difficulty.",
@@ -114,7 +114,7 @@ catalogue! {
         "If it continues, test the first address on the Config page.";
     "mask_missing" Warning Never ["nothing_mined"]
         "when one pool allows version rolling and the other doesn't.", "when both do, or neither.",
-        "Some miners have shares rejected at the pool without version rolling.",
+        "DPMP blocks shares whose version bits the pool does not allow.",
         "Use two pools that both allow it.";
     "version_form" Warning Later ["nothing_mined"]
         "when a pool rejects both ways of writing a share's version bits.", "an hour after the last blocked share.",
@@ -128,7 +128,7 @@ catalogue! {
     "many_connections" Info Never []
         "when more than 300 miners have their own connections to a pool.", "when they share connections, or when there are fewer.",
         "Shared connections need less memory and reconnect faster.",
-        "Set `connections` of the pool to `shared`, unless you need each worker on the pool's page.";
+        "Set the pool's `connections` to `shared`, unless you need each worker on the pool's page.";
     "unpaid_work" Error Later ["nothing_mined", "no_miner"]
         "when `downstream_diff` asks miners for a higher difficulty than the pool does.", "when the setting or the pool's difficulty changes.",
         "The pool doesn't pay for part of the work.",
@@ -142,7 +142,7 @@ catalogue! {
         "The pool doesn't pay for rejected shares.",
         "See the reasons next to the pool on Home.";
     "pool_old_block" Warning Never ["nothing_mined", "no_miner", "pool_behind"]
-        "30 seconds after the other pool left this pool's block behind, or when the other pool has had a higher block for 90 seconds.", "with this pool's first job on a new block.",
+        "30 seconds after the other pool moved on from the same block to a newer one, or when it has been on a higher block for 90 seconds.", "with this pool's first job on a new block.",
         "The pool's node may be stuck. Miners keep working for it.",
         "If it continues, see the pool's own page.";
     "shares_lost" Warning Later ["nothing_mined", "no_miner", "pool_down", "pool_mute"]
@@ -160,7 +160,7 @@ catalogue! {
     "block_undelivered" Warning AtOnce []
         "when a block cannot be sent to its pool.", "when you dismiss the notice.",
         "DPMP sends the block if the pool returns within an hour.",
-        "Keep the file from Records.";
+        "Download the block's file from Records, and keep it.";
     "refuse_spike" Warning Later ["nothing_mined", "no_miner"]
         "when DPMP blocks 20 shares or more, and more than 5%, within 10 minutes.", "when blocked shares are below these limits again.",
         "The pool would have rejected the blocked shares.",
@@ -186,7 +186,7 @@ catalogue! {
         "The miner is connected, but it doesn't mine.",
         "Restart the miner.";
     "miner_slow" Warning Never ["nothing_mined"]
-        "when a worker's hashrate over an hour is less than half of its usual hashrate.", "when its hashrate over an hour is at least half of the usual hashrate again, or when you dismiss the notice.",
+        "when a worker's hashrate over an hour is less than half of its usual hashrate.", "when it is no longer less than half, or when you dismiss the notice.",
         "The miner earns less than usual.",
         "Check temperature, fans and settings on the miner's own page.";
     "no_password" Warning Never []
@@ -215,7 +215,7 @@ catalogue! {
         "Raise the system limit named in the notice.";
     "no_own_connection" Error Later []
         "when a system limit prevents a miner's own connection to a pool.", "when you dismiss the notice.",
-        "Miners without a connection to this pool work for the other one, if it has room.",
+        "Miners that cannot connect to this pool work for the other one if they can.",
         "Set `connections` to `shared`, raise the system limit named in the notice, or run several instances.";
     "config_refused" Warning Later []
         "when the configuration file is changed to something unusable.", "when the file can be used again.",
