@@ -399,11 +399,11 @@ pub(super) fn mask_missing(grounds: &Grounds<'_>, slot: PoolSlot) -> Option<Aler
         level: Level::Warning,
         title: format!("{name} does not allow version rolling"),
         text: format!(
-            "{} does. If a miner rolls the version anyway, {name} rejects its shares.",
+            "{} does. If a miner rolls the version anyway, DPMP blocks its shares for {name}.",
             grounds.pool_name(slot.other())
         ),
         action:
-            "If shares are rejected for this reason, use two pools that both allow version rolling."
+            "If shares are blocked for this reason, use two pools that both allow version rolling."
                 .into(),
         at_ms: None,
         dismissable: true,
