@@ -305,9 +305,8 @@ pool_keys! {
         |pool| pool.password.as_deref().unwrap_or_default().to_owned(),
         "The password that DPMP sends to the pool. If empty, DPMP sends each miner's own.";
     stall "stall_seconds": Seconds = [Seconds { default: 120, min: 5.0, max: 3600 }], |pool| seconds(pool.stall),
-        "Seconds of silence after which a connection to the pool counts as dead. But the pool always gets \
-         `answer_seconds` to answer a share (`stall_seconds` at most). While no share is waiting, the limit is three \
-         times as long.";
+        "Seconds of silence after which a connection to the pool counts as dead; three times as long while no share is \
+         waiting for an answer. A share always gets `answer_seconds`, or `stall_seconds` if that is shorter.";
     answer "answer_seconds": Seconds = [Seconds { default: 30, min: 1.0, max: 600 }], |pool| seconds(pool.answer),
         "Seconds that the pool has to answer a share. After three unanswered shares in a row, the pool counts as \
          down.";
