@@ -24,6 +24,7 @@ use crate::core::fact::Fact;
 use crate::observe::log::LogHandle;
 use crate::observe::metrics::Metrics;
 use crate::observe::notices::{Notice, Notices, Trouble};
+use crate::system::clock;
 use crate::units::Now;
 
 /// Passes every fact to the log, the metrics and the notices. It never waits and does no I/O.
@@ -43,12 +44,17 @@ impl Observer {
         self.metrics.record(fact);
         self.notices.note(fact, now.unix_ms);
         if !self.log.tell(fact, now) {
-            self.metrics.line_dropped();
+            self.metrics.lines_dropped(1);
         }
     }
 
     /// Recent and ongoing problems.
     pub fn troubles(&self) -> BTreeMap<Trouble, Notice> {
+        self.metrics.lines_dropped(self.log.take_unprinted());
+        if let Some(lines) = self.log.new_loss() {
+            let now = clock::now().unix_ms;
+            self.notices.note(&Fact::LogDropped { lines }, now);
+        }
         let mut troubles = self.notices.all();
         let log_files = self.log.file_problem();
         troubles.extend(log_files.map(|notice| (Trouble::LogFiles, notice)));

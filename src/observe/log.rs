@@ -11,6 +11,7 @@ mod filter;
 pub mod kept;
 mod limiter;
 mod outputs;
+mod stdout;
 
 use std::io;
 use std::path::Path;
@@ -126,6 +127,18 @@ impl LogHandle {
         self.shared.filter.set(logging);
     }
 
+    /// How many lines were lost since the start, if more were lost since the last call.
+    pub fn new_loss(&self) -> Option<u64> {
+        let lost = self.shared.lost.load(Ordering::Relaxed);
+        let told = self.shared.told_lost.swap(lost, Ordering::Relaxed);
+        (lost > told).then_some(lost)
+    }
+
+    /// How many lines standard output lost since the last call.
+    pub fn take_unprinted(&self) -> u64 {
+        self.shared.unprinted.swap(0, Ordering::Relaxed)
+    }
+
     /// Waits up to `patience` until everything so far is written; returns whether it is.
     pub fn flush(&self, patience: Duration) -> bool {
         self.ask(Item::Flush, patience)
@@ -146,7 +159,7 @@ impl LogHandle {
         let full = level > Level::Warn && self.queue.len() >= QUEUE;
         let queued = !full && self.queue.try_send(item).is_ok();
         if !queued {
-            self.shared.dropped.fetch_add(1, Ordering::Relaxed);
+            self.shared.lose(1);
         }
         queued
     }
@@ -230,6 +243,11 @@ struct Shared {
     limiter: Limiter,
     /// Lines that were lost since the last `log_dropped`.
     dropped: AtomicU64,
+    /// Lines that were lost since the start, and how many of them the observer has been told of.
+    lost: AtomicU64,
+    told_lost: AtomicU64,
+    /// Lines that standard output lost since the last question.
+    unprinted: AtomicU64,
     /// Why the files cannot be written, while that is so.
     file_problem: Mutex<Option<Notice>>,
     /// The newest lines.
@@ -242,9 +260,17 @@ impl Shared {
             filter: Filter::new(logging),
             limiter: Limiter::default(),
             dropped: AtomicU64::new(0),
+            lost: AtomicU64::new(0),
+            told_lost: AtomicU64::new(0),
+            unprinted: AtomicU64::new(0),
             file_problem: Mutex::new(None),
             tail: Tail::default(),
         }
+    }
+
+    fn lose(&self, lines: u64) {
+        self.dropped.fetch_add(lines, Ordering::Relaxed);
+        self.lost.fetch_add(lines, Ordering::Relaxed);
     }
 
     fn set_file_problem(&self, text: Option<String>) {

@@ -87,9 +87,9 @@ impl Metrics {
         self.traffic.written.of(side).inc_by(count.into());
     }
 
-    /// Counts a line that the log had no room for.
-    pub fn line_dropped(&self) {
-        self.program.log_dropped.inc();
+    /// Counts lines that the log or standard output had no room for.
+    pub fn lines_dropped(&self, count: u64) {
+        self.program.log_dropped.inc_by(count);
     }
 
     /// Records how long the scheduler was busy with one input and, if it was read from a peer, how long it had waited.

@@ -2,16 +2,17 @@
 //! crashes.
 
 use std::fs::{self, File};
+use std::net::TcpStream;
 use std::os::unix::fs::symlink;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
 use crate::support::client::Client;
 use crate::support::http::Http;
 use crate::support::proxy::{Proxy, Setup, check, command};
-use crate::support::{SOON, pool, wait_until};
+use crate::support::{SOON, free_port, local, pool, wait_until};
 
 fn pipe(path: &Path) {
     assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
@@ -157,6 +158,52 @@ fn a_second_proxy_in_the_same_folder_does_not_start() {
     );
     assert!(!started && said.contains(&wanted), "{said}");
     proxy.check_running();
+}
+
+/// As after Ctrl-S in a terminal. Lines for standard output are lost then, and Home says so.
+#[test]
+fn log_files_continue_while_nobody_reads_standard_output() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("config.json");
+    let gui = local(free_port());
+    let at = |port: u16| json!({"host": "127.0.0.1", "port": port});
+    let config =
+        json!({"listen": at(free_port()), "metrics": at(free_port()), "gui": at(gui.port())});
+    fs::write(&path, config.to_string()).unwrap();
+    let mut proxy = Command::new(env!("CARGO_BIN_EXE_dpmp"))
+        .arg("--config")
+        .arg(&path)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    wait_until(SOON, "the pages", || TcpStream::connect(gui).is_ok());
+    let page = Http::new(gui).with_token();
+    let mut weight = 500_000;
+    // Changes of the configuration are always logged.
+    let mut change = || {
+        weight += 1;
+        let answer = page.put("/api/v1/weights", &json!({"A": weight, "B": 1}));
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        weight
+    };
+    wait_until(2 * SOON, "the notice", || {
+        for _ in 0..50 {
+            change();
+        }
+        let status = page.get("/api/v1/status").json();
+        let alerts = status["alerts"].as_array().unwrap();
+        let is_it = |alert: &Value| alert["id"].as_str().unwrap().starts_with("log_trouble");
+        alerts.iter().any(is_it)
+    });
+    let last = change().to_string();
+    let log = folder.path().join("logs/dpmp_rCURRENT.log");
+    wait_until(SOON, "the last change in the file", || {
+        let text = fs::read_to_string(&log).unwrap_or_default();
+        text.contains(&last) && text.contains("log_dropped")
+    });
+    proxy.kill().unwrap();
+    proxy.wait().unwrap();
 }
 
 /// A disk that was full leaves a partial line.

@@ -4,14 +4,17 @@ use std::fs;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use flexi_logger::writers::{ArcFileLogWriter, FileLogWriter, FileLogWriterHandle};
 use flexi_logger::{Cleanup, Criterion, ErrorChannel, FileSpec, LogSpecification, Logger, Naming};
 
 use crate::config::Logging;
+use crate::system::clock::clock;
 use crate::system::files::{self, no_file};
 
 use super::Shared;
+use super::stdout::Printer;
 
 /// The current file; when it is full, the word in its name is replaced by a number.
 const CURRENT: &str = "dpmp_rCURRENT.log";
@@ -20,7 +23,7 @@ const SUFFIX: &str = "log";
 
 /// Where lines are written. A problem with an output is reported once, until it works again.
 pub(super) struct Outputs {
-    stdout: Option<Trouble>,
+    stdout: Option<(Printer<io::Stdout>, Trouble)>,
     file: Option<LogFile>,
     shared: Arc<Shared>,
 }
@@ -69,7 +72,8 @@ impl Outputs {
             }
         });
         Self {
-            stdout: to_stdout.then(|| Trouble::new("standard output")),
+            stdout: to_stdout
+                .then(|| (Printer::new(io::stdout()), Trouble::new("standard output"))),
             file,
             shared,
         }
@@ -77,11 +81,6 @@ impl Outputs {
 
     /// Writes complete lines to the file, and some of them to standard output.
     pub(super) fn write(&mut self, lines: &str, printed: &str) {
-        if let (Some(trouble), false) = (&mut self.stdout, printed.is_empty()) {
-            let mut out = io::stdout().lock();
-            let written = out.write_all(printed.as_bytes());
-            let _ = trouble.note(written.and_then(|()| out.flush()));
-        }
         if let Some(file) = &mut self.file {
             let written = file.write(lines);
             match file.trouble.note(written) {
@@ -89,6 +88,12 @@ impl Outputs {
                 Change::Begins(text) => self.shared.set_file_problem(Some(text)),
                 Change::Ends => self.shared.set_file_problem(None),
             }
+        }
+        if let Some((printer, trouble)) = &mut self.stdout {
+            let _ = trouble.note(printer.print(printed));
+            let lost = printer.lost(clock());
+            self.shared.unprinted.fetch_add(lost, Ordering::Relaxed);
+            self.shared.lose(lost);
         }
     }
 }

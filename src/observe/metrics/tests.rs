@@ -130,7 +130,7 @@ fn lines_and_turns_are_counted() {
     metrics.line_read(Side::Downstream);
     metrics.line_read(Side::Upstream);
     metrics.lines_written(Side::Upstream, 1);
-    metrics.line_dropped();
+    metrics.lines_dropped(1);
     metrics.turn(Duration::from_millis(3), Some(Duration::from_secs(2)));
     let values = values(&metrics, &Snapshot::default());
     assert_eq!(values["dpmp_messages_rx_total{side=\"downstream\"}"], 1.0);
