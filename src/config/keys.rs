@@ -162,8 +162,8 @@ section! {
         AT_ONCE EXTRANONCE2_SIZE "extranonce2_size": Extranonce2Size = Extranonce2Size,
             |c| c.listen.extranonce2_size.map_or("auto".to_owned(), |size| size.to_string()),
             "Size of the miners' extranonce2, in bytes. \"auto\" picks what each miner's software needs. A size that \
-             leaves no room for an extranonce1 is only used if each pool gives every connection a different \
-             extranonce1. Changes apply to new connections.";
+             leaves no bytes for the miner's own extranonce1 is only used if each pool gives every connection a \
+             different one. Changes apply to new connections.";
         AT_ONCE PROXY_PROTOCOL_FROM "proxy_protocol_from": Networks = Networks { most: 100 },
             |c| format!("{:?}", c.listen.proxy_protocol_from),
             "Addresses of load balancers. A connection from one of them must begin with a PROXY header (version 1 or \
@@ -306,7 +306,8 @@ pool_keys! {
         "The password that DPMP sends to the pool. If empty, DPMP sends each miner's own.";
     stall "stall_seconds": Seconds = [Seconds { default: 120, min: 5.0, max: 3600 }], |pool| seconds(pool.stall),
         "Seconds of silence after which a connection to the pool counts as dead; three times as long while no share is \
-         waiting for an answer. A share always gets `answer_seconds`, or `stall_seconds` if that is shorter.";
+         waiting for an answer. DPMP always waits `answer_seconds` for the answer to a share, or \
+         `stall_seconds` if that is shorter.";
     answer "answer_seconds": Seconds = [Seconds { default: 30, min: 1.0, max: 600 }], |pool| seconds(pool.answer),
         "Seconds that the pool has to answer a share. After three unanswered shares in a row, the pool counts as \
          down.";
@@ -361,7 +362,8 @@ section! {
             "How work is split. `ratio`: each miner splits its own time by the weights. `fleet`: the split applies to \
              all miners together, with as few switches as possible. Any other word means `ratio`, with a warning.";
         AT_ONCE WEIGHT_A "poolA_weight": Weight = Weight(50), |c| c.scheduler.weights[PoolSlot::A].to_string(),
-            "Weight of pool A. The work is split by the weights; 0: only work while pool B is down. At least one weight \
+            "Weight of pool A. The work is split by the weights; with 0, the pool only gets work \
+             while pool B is down. At least one weight \
              must be above 0.";
         AT_ONCE WEIGHT_B "poolB_weight": Weight = Weight(50), |c| c.scheduler.weights[PoolSlot::B].to_string(),
             "Weight of pool B.";

@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::net::TcpStream;
 use std::os::unix::fs::symlink;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use serde_json::{Value, json};
 
@@ -160,6 +160,16 @@ fn a_second_proxy_in_the_same_folder_does_not_start() {
     proxy.check_running();
 }
 
+/// A process that is killed at the end of its test.
+struct Killed(Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 /// As after Ctrl-S in a terminal. Lines for standard output are lost then, and Home says so.
 #[test]
 fn log_files_continue_while_nobody_reads_standard_output() {
@@ -170,13 +180,14 @@ fn log_files_continue_while_nobody_reads_standard_output() {
     let config =
         json!({"listen": at(free_port()), "metrics": at(free_port()), "gui": at(gui.port())});
     fs::write(&path, config.to_string()).unwrap();
-    let mut proxy = Command::new(env!("CARGO_BIN_EXE_dpmp"))
+    let proxy = Command::new(env!("CARGO_BIN_EXE_dpmp"))
         .arg("--config")
         .arg(&path)
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
+    let _proxy = Killed(proxy);
     wait_until(SOON, "the pages", || TcpStream::connect(gui).is_ok());
     let page = Http::new(gui).with_token();
     let mut weight = 500_000;
@@ -202,8 +213,6 @@ fn log_files_continue_while_nobody_reads_standard_output() {
         let text = fs::read_to_string(&log).unwrap_or_default();
         text.contains(&last) && text.contains("log_dropped")
     });
-    proxy.kill().unwrap();
-    proxy.wait().unwrap();
 }
 
 /// A disk that was full leaves a partial line.

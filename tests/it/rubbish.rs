@@ -162,7 +162,7 @@ fn a_miner_that_does_not_read_is_cut_off() {
 
 #[test]
 fn a_flood_of_submits_is_answered_and_not_forwarded() {
-    let scene = Scene::new(|setup| setup.set("listen.submits_per_second", 50));
+    let scene = Scene::new(|setup| setup.set("listen.submits_per_second", 20));
     let (mut client, work) = Client::working(scene.proxy.address());
     let before = scene.a.ledger().shares().len() + scene.b.ledger().shares().len();
     let params = json!([
@@ -175,18 +175,22 @@ fn a_flood_of_submits_is_answered_and_not_forwarded() {
     ]);
     let line = |id: u32| json!({"id": id, "method": "mining.submit", "params": params}).to_string();
     let mut texts = std::collections::BTreeMap::new();
+    // More than a minute's worth, at four times the limit, which is how fast a miner is read.
     for burst in 0..5 {
-        let ids = 1000 + burst * 100..1100 + burst * 100;
-        ids.clone().for_each(|id| client.send(&line(id)));
+        let ids = 1000 + burst * 450..1450 + burst * 450;
+        let lines: String = ids.clone().map(|id| line(id) + "\n").collect();
+        client.send_bytes(lines.as_bytes());
         for id in ids {
             let answer = client.answer_to(&json!(id));
-            assert_eq!(answer["error"][0], 20, "{answer}");
+            // In the end, the job has been forgotten.
+            let code = answer["error"][0].as_i64().unwrap();
+            assert!([20, 21].contains(&code), "{answer}");
             *texts.entry(answer["error"][1].to_string()).or_insert(0) += 1;
         }
     }
     println!("{texts:?}");
     let refused = texts.get("\"Too many requests\"");
-    assert!(refused.is_some_and(|count| *count >= 50), "{texts:?}");
+    assert!(refused.is_some_and(|count| *count >= 100), "{texts:?}");
     let after = scene.a.ledger().shares().len() + scene.b.ledger().shares().len();
     let good = scene.good[0].ledger().submitted();
     assert!(u64::try_from(after - before).unwrap() <= good);

@@ -42,7 +42,8 @@ pub(crate) fn free_port() -> u16 {
     // use the rest.
     static BLOCK: OnceLock<(TcpListener, u16)> = OnceLock::new();
     static NEXT: AtomicU16 = AtomicU16::new(0);
-    const SIZE: u16 = 500;
+    // More than all tests together take, because a pool that is down for a while comes back on its port.
+    const SIZE: u16 = 2000;
     let (_, first) = BLOCK.get_or_init(|| {
         let blocks = (12_000..32_000).step_by(usize::from(SIZE));
         let mut held =
