@@ -60,10 +60,12 @@ impl Scene {
         );
         wait_until(SOON, "the metric", || self.on_backup() == Some(1.0));
         let http = Http::new(self.proxy.pages_address());
-        let status = http.get("/api/v1/status").json();
-        assert_eq!(status["pools"]["A"]["backup"], 1, "{status}");
-        let mut alerts = status["alerts"].as_array().unwrap().iter();
-        assert!(alerts.any(|alert| alert["id"] == "on_backup:A"), "{status}");
+        // The status is up to a second old, and may still say that the pool is down.
+        wait_until(SOON, "the alert", || {
+            let status = http.get("/api/v1/status").json();
+            let mut alerts = status["alerts"].as_array().unwrap().iter();
+            status["pools"]["A"]["backup"] == 1 && alerts.any(|alert| alert["id"] == "on_backup:A")
+        });
     }
 
     fn on_backup(&self) -> Option<f64> {
