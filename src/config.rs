@@ -387,8 +387,8 @@ pub enum Trust {
 pub struct Scheduling {
     /// The mode.
     pub mode: Mode,
-    /// The pools' weights; 0: only work while the other pool is down. They are never both 0. Only their proportion counts:
-    /// see [`Config::share`].
+    /// The pools' weights; 0: only work while the other pool is down. They are never both 0. Only their proportion
+    /// counts: see [`Config::share`].
     pub weights: PerPool<f64>,
     /// The shorter pool's turn, never below `min_switch`. Key: `slice_seconds`.
     pub slice: Duration,

@@ -237,6 +237,11 @@ impl WaitingShare {
     pub fn is_of(&self, miner: MinerId) -> bool {
         self.asker.as_ref().is_some_and(|it| it.miner == miner)
     }
+
+    /// Whether the pool rejected it only because of a difficulty that it named later.
+    pub fn is_outgrown(&self, reject: &Reject) -> bool {
+        self.outgrown && RejectClass::of(reject) == RejectClass::LowDifficulty
+    }
 }
 
 /// Who waits for the answer to a share.
@@ -562,8 +567,7 @@ impl Connection {
     /// that credits earlier jobs with their own difficulty would pay less until the next job, so a rise alone changes
     /// nothing.
     pub fn learn_rise(&mut self, share: &WaitingShare, outcome: &Outcome) -> bool {
-        let is_low = |reject: &Reject| RejectClass::of(reject) == RejectClass::LowDifficulty;
-        if !share.outgrown || !matches!(outcome, Outcome::Rejected(reject) if is_low(reject)) {
+        if !matches!(outcome, Outcome::Rejected(reject) if share.is_outgrown(reject)) {
             return false;
         }
         self.judges_by_newest = true;

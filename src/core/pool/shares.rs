@@ -94,9 +94,9 @@ impl Pool {
         };
         let accepted = match outcome {
             ShareOutcome::Accepted => true,
+            ShareOutcome::RejectedByPool(reject) if share.is_outgrown(reject) => return,
             ShareOutcome::RejectedByPool(reject) => match RejectClass::of(reject) {
                 RejectClass::Stale | RejectClass::Duplicate => return,
-                RejectClass::LowDifficulty if share.outgrown => return,
                 RejectClass::LowDifficulty | RejectClass::Unauthorized | RejectClass::Other => {
                     false
                 }
@@ -150,14 +150,10 @@ impl WaitingShare {
 pub fn judged(share: &WaitingShare, outcome: &ShareOutcome) -> Option<bool> {
     match outcome {
         ShareOutcome::Accepted => Some(true),
-        ShareOutcome::RejectedByPool(reject) => match RejectClass::of(reject) {
-            RejectClass::Stale => None,
-            RejectClass::LowDifficulty if share.outgrown => None,
-            RejectClass::LowDifficulty
-            | RejectClass::Duplicate
-            | RejectClass::Unauthorized
-            | RejectClass::Other => Some(false),
-        },
+        ShareOutcome::RejectedByPool(reject) if share.is_outgrown(reject) => None,
+        ShareOutcome::RejectedByPool(reject) => {
+            (RejectClass::of(reject) != RejectClass::Stale).then_some(false)
+        }
         ShareOutcome::BelowPool | ShareOutcome::RefusedHere(_) | ShareOutcome::Lost(_) => None,
     }
 }
@@ -166,11 +162,7 @@ pub fn judged(share: &WaitingShare, outcome: &ShareOutcome) -> Option<bool> {
 fn speaks_for_address(share: &WaitingShare, outcome: &ShareOutcome) -> Option<bool> {
     match outcome {
         ShareOutcome::Accepted => Some(true),
-        ShareOutcome::RejectedByPool(reject)
-            if share.outgrown && RejectClass::of(reject) == RejectClass::LowDifficulty =>
-        {
-            None
-        }
+        ShareOutcome::RejectedByPool(reject) if share.is_outgrown(reject) => None,
         // A pool that does not answer does not pay, either.
         ShareOutcome::RejectedByPool(_) | ShareOutcome::Lost(RejectReason::NoAnswer) => Some(false),
         ShareOutcome::BelowPool | ShareOutcome::RefusedHere(_) | ShareOutcome::Lost(_) => None,

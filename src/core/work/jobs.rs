@@ -75,8 +75,10 @@ impl HeldJobs {
                 !job.notify.clean || held.job.notify.prevhash == job.notify.prevhash
             }
         });
-        for held in self.jobs.iter_mut().filter(|_| job.notify.clean) {
-            held.superseded |= held.job.notify.job_id != *name;
+        if job.notify.clean {
+            for held in &mut self.jobs {
+                held.superseded |= held.job.notify.job_id != *name;
+            }
         }
         if self.jobs.len() == MOST_HELD {
             self.jobs.pop_front();
